@@ -1,0 +1,151 @@
+/**
+ * What an object store is, whatever keeps the bytes: packs on a drive, files, memory, a database, someone else's S3.
+ * Policy (sealing, guarding, metering) wraps one store in another; engines know nothing of callers, tokens or the wire.
+ *
+ * Keys are UTF-8 strings of 1..1024 bytes, compared and listed by their UTF-8 bytes. `null` = not there; a throw = `StoreError`.
+ */
+export interface ObjectStore {
+  listBuckets(): Promise<BucketRecord[]>
+  headBucket(bucket: string): Promise<BucketRecord | null>
+  /** Faults `bucket-exists`, `forbidden`. */
+  createBucket(bucket: string): Promise<BucketRecord>
+  /** Faults `no-bucket`, `bucket-not-empty`, `forbidden`. */
+  deleteBucket(bucket: string): Promise<void>
+
+  /**
+   * Stores the stream under the key, replacing an earlier object in one step.
+   * Resolves only when the object is on stable storage and visible. If `body` or `options.finish` throws, nothing becomes visible
+   * and that error is rethrown as it is.
+   */
+  put(bucket: string, key: string, body: AsyncIterable<Uint8Array>, options: PutOptions): Promise<ObjectRecord>
+  head(bucket: string, key: string): Promise<ObjectRecord | null>
+  /** `range` is already clipped to the object by the caller's own look at `head`; without it the whole object. */
+  get(bucket: string, key: string, range?: ByteRange): Promise<ObjectRead | null>
+  /** @returns whether there was one; durable when it resolves */
+  delete(bucket: string, key: string): Promise<boolean>
+  /** One page in ascending key order; `limit` 1..1000. */
+  list(bucket: string, query: ListQuery): Promise<ListPage>
+  close(): Promise<void>
+}
+
+/** Multipart uploads: a further ability. */
+export interface MultipartStore extends ObjectStore {
+  createUpload(bucket: string, key: string, attributes: ObjectAttributes): Promise<UploadRecord>
+  /** Fault `no-upload`. Uploading the same number again replaces the part. */
+  putPart(
+    upload: UploadId,
+    partNumber: number,
+    body: AsyncIterable<Uint8Array>,
+    options: PutPartOptions,
+  ): Promise<PartRecord>
+  /** Parts in the given order; faults `no-upload`, `invalid-part`, `part-too-small`. */
+  completeUpload(upload: UploadId, parts: CompletedPart[], options: CompleteOptions): Promise<ObjectRecord>
+  abortUpload(upload: UploadId): Promise<void>
+  listParts(
+    upload: UploadId,
+    after: number,
+    limit: number,
+  ): Promise<{ upload: UploadRecord; parts: PartRecord[]; more: boolean }>
+  listUploads(
+    bucket: string,
+    query: UploadQuery,
+  ): Promise<{ uploads: UploadRecord[]; prefixes: string[]; more: boolean }>
+}
+
+export function hasMultipart(store: ObjectStore): store is MultipartStore {
+  return 'createUpload' in store
+}
+
+export type BucketRecord = { name: string; createdAt: Date }
+
+/** What the uploader says of an object and gets back on read. */
+export type ObjectAttributes = {
+  contentType?: string
+  /** Cache-Control, Content-Disposition, Content-Encoding, Content-Language, Expires: lower-case name to value */
+  headers: Record<string, string>
+  /** x-amz-meta-*: name without the prefix, lower case, to value */
+  metadata: Record<string, string>
+  /** what the object stands for; only `sealift copy` sets others than 'data' */
+  kind?: 'data' | 'link'
+  /** lower-case canned ACL; a store that keeps no ACL ignores all but refuses none that the face let through */
+  acl?: string
+}
+
+export type ChecksumName = 'CRC32' | 'CRC32C' | 'CRC64NVME' | 'SHA1' | 'SHA256'
+/** base64, as on the wire; `type` says whether it covers the object or is the checksum of the parts' checksums */
+export type Checksum = { name: ChecksumName; value: string; type: 'FULL_OBJECT' | 'COMPOSITE' }
+
+/** What is only known when the last byte has passed. */
+export type Finished = { etag: string; checksum?: Checksum }
+
+export type PutOptions = {
+  attributes: ObjectAttributes
+  /** bytes to come, when the caller knows; a body of another length is fault `incomplete-body` */
+  length?: number
+  /** called once after the last byte and before the commit; throwing refuses the upload */
+  finish: () => Finished
+  /** decided at the commit, not before: faults `precondition-failed` */
+  condition?: PutCondition
+}
+export type PutPartOptions = Pick<PutOptions, 'length' | 'finish'>
+export type CompleteOptions = { finish: (parts: PartRecord[]) => Finished; condition?: PutCondition }
+/** `if-none-match: *` or `if-match: <etag>` */
+export type PutCondition = { absent: true } | { etag: string }
+
+export type ObjectRecord = {
+  bucket: string
+  key: string
+  /** plaintext bytes */
+  size: number
+  /** without quotes */
+  etag: string
+  checksum?: Checksum
+  modifiedAt: Date
+  attributes: ObjectAttributes
+  /** number of parts of a multipart object */
+  parts?: number
+}
+
+/** Both ends inclusive, 0 ≤ first ≤ last < size. */
+export type ByteRange = { first: number; last: number }
+/** No byte of `body` is yielded before it was checked. Leaving the iteration early frees what it holds. */
+export type ObjectRead = { record: ObjectRecord; body: AsyncIterable<Uint8Array> }
+
+export type ListQuery = { prefix: string; delimiter?: string; after?: string; limit: number }
+/**
+ * `last` is the key or common prefix to go on after; a common prefix as `after` skips everything under it.
+ */
+export type ListPage = { objects: ObjectRecord[]; prefixes: string[]; more: boolean; last?: string }
+
+export type UploadId = string & { readonly brand: 'UploadId' }
+export type UploadRecord = { id: UploadId; bucket: string; key: string; startedAt: Date; attributes: ObjectAttributes }
+export type UploadQuery = { prefix: string; delimiter?: string; afterKey?: string; afterUpload?: string; limit: number }
+export type PartRecord = { partNumber: number; size: number; etag: string; checksum?: Checksum; modifiedAt: Date }
+export type CompletedPart = { partNumber: number; etag: string }
+
+export type StoreFault =
+  | 'no-bucket'
+  | 'bucket-exists'
+  | 'bucket-not-empty'
+  | 'no-upload'
+  | 'invalid-part'
+  | 'part-too-small'
+  | 'incomplete-body'
+  | 'precondition-failed'
+  | 'invalid-state' // there, but its content cannot be read here (closed epoch of a write-only job)
+  | 'forbidden' // this store's rules say no
+  | 'read-only' // sealed or locked: no write is accepted
+  | 'full' // no room; nothing was acknowledged
+  | 'busy' // try again
+  | 'damaged' // the medium does not give back what was written
+
+/** The one error class of `store/`. The S3 face maps `fault` to a code in one table. */
+export class StoreError extends Error {
+  override readonly name = 'StoreError'
+  readonly fault: StoreFault
+
+  constructor(fault: StoreFault, message: string, options?: { cause?: unknown }) {
+    super(message, options)
+    this.fault = fault
+  }
+}

@@ -1,0 +1,199 @@
+import type { ObjectId } from './bytes.ts'
+import { CORE_HEADER_BYTES, encodeCorePrefix, floeAad, parseCoreHeader } from './core-header.ts'
+import { BLAKE3_256, type DigestId, digestOf, type Hasher, SHA_256, SHORT_BODY_BYTES, startDigest } from './digest.ts'
+import { FormatError } from './fault.ts'
+import { DEFAULT_SEGMENT_BYTES, Floe, SEGMENT_OVERHEAD, segmentCount, segmentsLength } from './floe.ts'
+
+/** What is known of a body once its last byte is sealed. */
+export type BodySummary = {
+  objectId: ObjectId
+  plaintextLength: number
+  bodyLength: number
+  digestId: DigestId
+  digest: Buffer
+}
+
+/** Body length on media, core header included. @see FORMAT.md §3.3 */
+export function bodyLength(plaintextLength: number, segmentBytes: number): number {
+  return CORE_HEADER_BYTES + segmentsLength(plaintextLength, segmentBytes)
+}
+
+/**
+ * Seals a stream of unknown length: feed it with `push`, end it with `finish`; what they return goes to the medium in that order.
+ * A segment is held back until more plaintext arrives, because only then it is known not to be the last.
+ */
+export class BodySealer {
+  readonly objectId: ObjectId
+  readonly coreHeader: Buffer
+  readonly #floe: Floe
+  readonly #room: number
+  readonly #long: boolean
+  #pending: Buffer
+  #held = 0
+  #index = 0
+  #plaintextLength = 0
+  #bodyLength = 0
+  #hasher: Hasher | null = null
+
+  /**
+   * @param objectKey - 32 random bytes for this one body
+   * @param digest - 'fast': BLAKE3-256, SHA-256 for bodies of at most 16 KiB; 'sha-256' where the grant asks for it
+   */
+  constructor(
+    objectId: ObjectId,
+    objectKey: Uint8Array,
+    digest: 'fast' | 'sha-256' = 'fast',
+    segmentBytes = DEFAULT_SEGMENT_BYTES,
+  ) {
+    this.objectId = objectId
+    this.#room = segmentBytes - SEGMENT_OVERHEAD
+    this.#long = digest === 'sha-256'
+    const prefix = encodeCorePrefix(objectId, segmentBytes)
+    this.#floe = Floe.start(objectKey, floeAad(prefix), { segmentBytes, rotationBits: 20 })
+    this.coreHeader = Buffer.concat([prefix, this.#floe.header])
+    this.#pending = Buffer.alloc(0)
+  }
+
+  /** @returns sealed bytes that are ready, the core header before the first segment; often none */
+  push(plaintext: Uint8Array): Buffer[] {
+    const out: Buffer[] = []
+    let at = 0
+    while (at < plaintext.length) {
+      if (this.#held === this.#room) {
+        out.push(...this.#seal(this.#pending, false))
+        this.#held = 0
+      }
+      const rest = plaintext.length - at
+      if (this.#held === 0 && rest > this.#room) {
+        out.push(...this.#seal(plaintext.subarray(at, at + this.#room), false))
+        at += this.#room
+        continue
+      }
+      const take = Math.min(rest, this.#room - this.#held)
+      this.#reserve(this.#held + take)
+      this.#pending.set(plaintext.subarray(at, at + take), this.#held)
+      this.#held += take
+      at += take
+    }
+    return out
+  }
+
+  finish(): { sealed: Buffer[]; summary: BodySummary } {
+    const sealed = this.#seal(this.#pending.subarray(0, this.#held), true)
+    this.#pending.fill(0)
+    this.#floe.close()
+    let digestId: DigestId
+    let digest: Buffer
+    if (this.#hasher !== null) {
+      digestId = this.#long ? SHA_256 : BLAKE3_256
+      digest = this.#hasher.digest()
+    } else {
+      digestId = this.#long || this.#bodyLength <= SHORT_BODY_BYTES ? SHA_256 : BLAKE3_256
+      digest = digestOf(digestId, sealed.length === 1 ? (sealed[0] ?? Buffer.alloc(0)) : Buffer.concat(sealed))
+    }
+    return {
+      sealed,
+      summary: {
+        objectId: this.objectId,
+        plaintextLength: this.#plaintextLength,
+        bodyLength: this.#bodyLength,
+        digestId,
+        digest,
+      },
+    }
+  }
+
+  /** Wipes what is held of an upload that will not be finished. */
+  abort(): void {
+    this.#pending.fill(0)
+    this.#floe.close()
+  }
+
+  #seal(plaintext: Uint8Array, final: boolean): Buffer[] {
+    const head = this.#index === 0 ? CORE_HEADER_BYTES : 0
+    const out = Buffer.allocUnsafe(head + plaintext.length + SEGMENT_OVERHEAD)
+    if (head > 0) this.coreHeader.copy(out)
+    this.#floe.sealSegment(this.#index, plaintext, final, out, head)
+    this.#index++
+    this.#plaintextLength += plaintext.length
+    this.#bodyLength += out.length
+    if (!final || this.#hasher !== null) {
+      this.#hasher ??= startDigest(this.#long ? SHA_256 : BLAKE3_256)
+      this.#hasher.update(out)
+    }
+    return [out]
+  }
+
+  #reserve(size: number): void {
+    if (this.#pending.length >= size) return
+    const grown = Buffer.alloc(Math.min(this.#room, Math.max(size, this.#pending.length * 4)))
+    this.#pending.copy(grown, 0, 0, this.#held)
+    this.#pending.fill(0)
+    this.#pending = grown
+  }
+}
+
+/** Reads `length` bytes at `offset` of the body; fewer only when the medium is cut short. */
+export type ReadBody = (offset: number, length: number) => Promise<Buffer>
+
+/** Segments read in one go: few calls for large ranges, bounded memory. */
+const READ_AHEAD_BYTES = 4 << 20
+
+/**
+ * Plaintext of a range, segment by segment, each checked before a byte of it is released.
+ *
+ * @param plaintextLength - authenticated (from the envelope's AAD), as FLOE's commitment demands
+ * @throws FormatError "tampered" | "truncated" | "mismatch"
+ */
+export async function* openBody(
+  read: ReadBody,
+  objectKey: Uint8Array,
+  coreHeader: Uint8Array,
+  plaintextLength: number,
+  range: { first: number; last: number } = { first: 0, last: plaintextLength - 1 },
+): AsyncGenerator<Buffer> {
+  const core = parseCoreHeader(coreHeader)
+  const floe = Floe.open(objectKey, floeAad(coreHeader), core.floeHeader, {
+    segmentBytes: core.segmentBytes,
+    rotationBits: 20,
+  })
+  try {
+    const room = core.segmentBytes - SEGMENT_OVERHEAD
+    const count = segmentCount(plaintextLength, core.segmentBytes)
+    const total = bodyLength(plaintextLength, core.segmentBytes)
+    const from = Math.floor(Math.max(0, range.first) / room)
+    const to = Math.min(count - 1, Math.floor(Math.max(0, range.last) / room))
+    const batch = Math.max(1, Math.floor(READ_AHEAD_BYTES / core.segmentBytes))
+    for (let first = from; first <= to; first += batch) {
+      const last = Math.min(to, first + batch - 1)
+      const start = CORE_HEADER_BYTES + first * core.segmentBytes
+      const end = last === count - 1 ? total : CORE_HEADER_BYTES + (last + 1) * core.segmentBytes
+      const bytes = await read(start, end - start)
+      if (bytes.length !== end - start)
+        throw new FormatError('truncated', `body: wanted ${end - start} bytes at ${start}, found ${bytes.length}`)
+      for (let index = first; index <= last; index++) {
+        const at = (index - first) * core.segmentBytes
+        const plain = floe.openSegment(
+          index,
+          bytes.subarray(at, Math.min(at + core.segmentBytes, bytes.length)),
+          index === count - 1,
+        )
+        const base = index * room
+        const piece = plain.subarray(Math.max(0, range.first - base), Math.min(plain.length, range.last + 1 - base))
+        if (piece.length > 0) yield piece
+      }
+    }
+  } finally {
+    floe.close()
+  }
+}
+
+/** Opens every segment, the lone empty one too. @throws FormatError as `openBody` */
+export async function checkBody(
+  read: ReadBody,
+  objectKey: Uint8Array,
+  coreHeader: Uint8Array,
+  plaintextLength: number,
+): Promise<void> {
+  for await (const piece of openBody(read, objectKey, coreHeader, plaintextLength)) piece.fill(0)
+}

@@ -1,0 +1,77 @@
+import { randomBytes, timingSafeEqual } from 'node:crypto'
+import { FormatError } from './fault.ts'
+
+/** 128-bit random identifiers, 32 lower-case hex digits in memory, 16 bytes on media. */
+type Id<Brand extends string> = string & { readonly brand: Brand }
+export type ObjectId = Id<'object'>
+export type JobId = Id<'job'>
+export type DeviceId = Id<'device'>
+export type DriveId = Id<'drive'>
+export type PackId = Id<'pack'>
+export type EpochId = Id<'epoch'>
+export type GrantId = Id<'grant'>
+export type AnyId = ObjectId | JobId | DeviceId | DriveId | PackId | EpochId | GrantId
+
+export const ID_BYTES = 16
+export const NO_ID = '0'.repeat(32)
+const HEX_ID = /^[0-9a-f]{32}$/
+
+export function newId<T extends AnyId>(): T {
+  return randomBytes(ID_BYTES).toString('hex') as T
+}
+
+/** @throws FormatError "malformed" - not 32 lower-case hex digits */
+export function parseId<T extends AnyId>(text: string, what: string): T {
+  if (!HEX_ID.test(text))
+    throw new FormatError('malformed', `${what}: wanted 32 hex digits, found ${JSON.stringify(text.slice(0, 40))}`)
+  return text as T
+}
+
+/** The id in the 16 bytes at `offset`. The caller has checked the length. */
+export function readId<T extends AnyId>(bytes: Buffer, offset: number): T {
+  return bytes.toString('hex', offset, offset + ID_BYTES) as T
+}
+
+export function idBytes(id: AnyId): Buffer {
+  return Buffer.from(id, 'hex')
+}
+
+/** Unsigned 64-bit at `offset` as a number. @throws FormatError "limit" - above 2^53-1, which no length of ours reaches */
+export function readLength(bytes: Buffer, offset: number, what: string): number {
+  const high = bytes.readUInt32BE(offset)
+  if (high > 0x1fffff) throw new FormatError('limit', `${what} is above 2^53-1`)
+  return high * 0x1_0000_0000 + bytes.readUInt32BE(offset + 4)
+}
+
+export function writeLength(bytes: Buffer, value: number, offset: number): void {
+  bytes.writeUInt32BE(Math.floor(value / 0x1_0000_0000), offset)
+  bytes.writeUInt32BE(value % 0x1_0000_0000, offset + 4)
+}
+
+/** BE32 length ‖ bytes. */
+export function prefixed(bytes: Uint8Array | string): Buffer {
+  const body = typeof bytes === 'string' ? Buffer.from(bytes, 'utf8') : bytes
+  const out = Buffer.allocUnsafe(4 + body.length)
+  out.writeUInt32BE(body.length, 0)
+  out.set(body, 4)
+  return out
+}
+
+/** Constant time in the contents; lengths are public. */
+export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && timingSafeEqual(a, b)
+}
+
+/** @throws FormatError "truncated" - fewer than `wanted` bytes from `offset` */
+export function needBytes(bytes: Uint8Array, offset: number, wanted: number, what: string): void {
+  if (bytes.length < offset + wanted)
+    throw new FormatError(
+      'truncated',
+      `${what}: wanted ${wanted} bytes at offset ${offset}, found ${Math.max(0, bytes.length - offset)}`,
+    )
+}
+
+/** A view of the same bytes with Buffer's reading methods. */
+export function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}

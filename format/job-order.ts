@@ -1,0 +1,58 @@
+import { type DeviceId, idBytes, type JobId } from './bytes.ts'
+import { Fields } from './cbor.ts'
+import { JOB_MODES, type JobMode } from './grant.ts'
+import { parseSigned, type Sign, signMessage, verifySigned } from './signed.ts'
+
+/**
+ * What was ordered: account, target buckets and who may read. The authority takes all of it from here and from nowhere else; intake
+ * cannot ask for another account, ACL or bucket. @see FORMAT.md §12
+ */
+export type JobOrder = {
+  job: JobId
+  account: string
+  buckets: string[]
+  acl: 'private' | 'public-read'
+  mode: JobMode
+  deletes: 'ignore' | 'apply'
+  versions: 'latest' | 'keep'
+  orderedAt: number
+}
+
+export function signJobOrder(order: JobOrder, sign: Sign): Promise<Buffer> {
+  return signMessage(
+    'job-order',
+    {
+      v: 1,
+      job: idBytes(order.job),
+      account: order.account,
+      buckets: order.buckets,
+      acl: order.acl,
+      mode: order.mode,
+      deletes: order.deletes,
+      versions: order.versions,
+      ordered: order.orderedAt,
+    },
+    sign,
+  )
+}
+
+/** @param signer - SPKI of the provider's grant-signing key */
+export function verifyJobOrder(bytes: Uint8Array, signer: Uint8Array): JobOrder {
+  const fields = verifySigned(parseSigned(bytes, 'job-order', 256 << 10), signer)
+  fields.version(1)
+  const order: JobOrder = {
+    job: fields.id('job'),
+    account: fields.text('account', 128),
+    buckets: fields.list('buckets', 1000, (item, what) => new Fields({ item }, what).text('item', 255)),
+    acl: fields.oneOf('acl', ['private', 'public-read']),
+    mode: fields.oneOf('mode', JOB_MODES),
+    deletes: fields.oneOf('deletes', ['ignore', 'apply']),
+    versions: fields.oneOf('versions', ['latest', 'keep']),
+    orderedAt: fields.count('ordered'),
+  }
+  fields.end()
+  return order
+}
+
+/** A device of a job as the authority knows it; what a drive says of itself does not count. */
+export type JobDevice = { device: DeviceId; identitySpki: Buffer; grantHash: Buffer }

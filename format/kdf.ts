@@ -1,0 +1,40 @@
+import { createHmac, hash, type KeyObject } from 'node:crypto'
+
+const BLOCK_BYTES = 128 // SHA-384
+const OUTPUT_BYTES = 48
+
+/**
+ * HKDF-Expand with SHA-384 (RFC 5869 §2.3) for outputs of at most one block, which all of ours are.
+ *
+ * @param key - a uniformly random key of at most 128 bytes
+ * @param length - 1..48 bytes
+ */
+export function expand(key: Uint8Array, info: Uint8Array, length: number): Buffer {
+  if (length < 1 || length > OUTPUT_BYTES) throw new RangeError(`expand: 1..${OUTPUT_BYTES} bytes, asked for ${length}`)
+  if (key.length > BLOCK_BYTES) throw new RangeError('expand: key above one block')
+  // HMAC (RFC 2104) by two one-shot hashes: half the time of createHmac for a key that is used once
+  const inner = Buffer.alloc(BLOCK_BYTES + info.length + 1, 0x36)
+  const outer = Buffer.alloc(BLOCK_BYTES + OUTPUT_BYTES, 0x5c)
+  for (let at = 0; at < key.length; at++) {
+    const byte = key[at] ?? 0
+    inner[at] = 0x36 ^ byte
+    outer[at] = 0x5c ^ byte
+  }
+  inner.set(info, BLOCK_BYTES)
+  inner[inner.length - 1] = 1
+  outer.set(hash('sha384', inner, 'buffer'), BLOCK_BYTES)
+  const out = hash('sha384', outer, 'buffer')
+  inner.fill(0, 0, BLOCK_BYTES)
+  outer.fill(0)
+  return out.subarray(0, length)
+}
+
+/** The same with a key that is used again and again. */
+export function expandWith(key: KeyObject, info: Uint8Array, length: number): Buffer {
+  return createHmac('sha384', key).update(info).update(Buffer.of(1)).digest().subarray(0, length)
+}
+
+/** "sealift/v1 " ‖ purpose ‖ NUL ‖ parts: every label of ours ends in a zero byte, and none is a prefix of another. */
+export function label(purpose: string, ...parts: Uint8Array[]): Buffer {
+  return Buffer.concat([Buffer.from(`sealift/v1 ${purpose}\0`, 'ascii'), ...parts])
+}

@@ -14,7 +14,7 @@ export interface FileResult extends Tally {
 const CHILD = fileURLToPath(new URL('./child.ts', import.meta.url))
 const OUTPUT_LENGTH = 8000
 /** How long a process may live on after its last test, and what it left after itself. */
-const LINGER_SECONDS = 10
+const LINGER_SECONDS = 5
 const LEFTOVER_MILLISECONDS = 1000
 
 /** Runs one test file in a process group of its own and kills what is left of the group; never throws for what the file does. */

@@ -117,7 +117,7 @@ function installModules() {
   const settings = [
     '--no-audit',
     '--no-fund',
-    '--loglevel=warn',
+    '--loglevel=error',
     '--include=dev',
     '--include=optional',
     '--bin-links',

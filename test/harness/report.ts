@@ -54,15 +54,19 @@ export function tally(events: readonly Event[], ending: Ending, leftovers: numbe
     else if (outcome?.kind === 'failed') failures.push({ title, error: outcome.error })
     else if (outcome === undefined) failures.push({ title, error: `did not run to its end: ${said(ending, done)}` })
   }
-  if (ending.kind === 'exited' && ending.status === 0 && !done && titles.size === 0) {
-    failures.push({ title: 'the file', error: 'ended its process before its tests could run' })
-  } else if (ending.kind !== 'exited' || ending.status !== 0) {
-    if (failures.length === 0) failures.push({ title: 'the file', error: said(ending, done) })
-  } else if (titles.size === 0 && notices.length === 0 && failures.length === 0) {
-    failures.push({ title: 'the file', error: 'has no tests' })
+  if (failures.length === 0) {
+    const broken = brokenEnd(ending, done, titles.size === 0 && notices.length === 0)
+    if (broken !== null) failures.push({ title: 'the file', error: broken })
   }
   if (leftovers > 0) failures.push({ title: 'the file', error: `left ${leftovers} processes behind; they were killed` })
   return { passed, failures, notices }
+}
+
+/** What is wrong with a file none of whose tests or hooks failed; null when nothing is. */
+function brokenEnd(ending: Ending, done: boolean, empty: boolean): string | null {
+  if (ending.kind !== 'exited' || ending.status !== 0) return said(ending, done)
+  if (!done) return 'ended its process before all its suites were through'
+  return empty ? 'has no tests' : null
 }
 
 function said(ending: Ending, done: boolean): string {

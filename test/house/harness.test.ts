@@ -1,5 +1,6 @@
 // timeout: 120s
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import fs from 'node:fs'
 import path from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -25,7 +26,8 @@ const cases: ReadonlyArray<readonly [string, string, RegExp]> = [
   ['no-tests', '0 passed, 1 failed', /has no tests/],
   ['no-run', '0 passed, 1 failed', /\.run\(\) is missing/],
   ['exits-inside', '1 passed, 2 failed', /early: exits with 0\n {4}did not run to its end: process exited with 0/],
-  ['exits-while-loading', '0 passed, 1 failed', /ended its process before its tests could run/],
+  ['exits-while-loading', '0 passed, 1 failed', /ended its process before all its suites/],
+  ['exits-after', '1 passed, 1 failed', /ended its process before all its suites/],
   ['rejection', '1 passed, 1 failed', /a rejection nobody handled\n {4}Error: nobody waits for this/],
   ['uncaught', '1 passed, 1 failed', /an error nobody caught\n {4}Error: nobody catches this/],
   ['slow-test', '1 passed, 1 failed', /the test took longer than 1 s/],
@@ -52,9 +54,8 @@ for (const [name, tally, says] of cases) {
   })
 }
 
-harness('every fixture has its row', async () => {
-  const { readdirSync } = await import('node:fs')
-  const fixtures = readdirSync(path.join(top, 'test/harness/fixtures')).map(name => name.replace('.test.ts', ''))
+harness('every fixture has its row', () => {
+  const fixtures = fs.readdirSync(path.join(top, 'test/harness/fixtures')).map(name => name.replace('.test.ts', ''))
   assert.equal(fixtures.sort(), cases.map(([name]) => name).sort())
 })
 
@@ -73,6 +74,22 @@ harness('a filter that matches nothing fails', () => {
 
 harness('fixtures are not part of the main run', () => {
   assert.is(run('test/harness/fixtures').last, '0 passed, 0 failed')
+})
+
+harness('an interrupted run ends at once with 130, and so does the file that was running', async () => {
+  const args = ['test/run.ts', '--tests', 'test/harness/fixtures', 'lingers']
+  const child = spawn(process.execPath, args, { cwd: top, stdio: ['ignore', 'pipe', 'ignore'] })
+  const closed = new Promise(resolve => child.once('close', resolve))
+  let stdout = ''
+  child.stdout.setEncoding('utf8').on('data', text => {
+    stdout += text
+  })
+  await new Promise(resolve => setTimeout(resolve, 1500)) // its one test has passed; 5 s of lingering lie ahead
+  const asked = performance.now()
+  child.kill('SIGTERM')
+  assert.is(await closed, 130, stdout)
+  assert.ok(performance.now() - asked < 3000, 'it waited for the file')
+  assert.match(stdout, /interrupted/)
 })
 
 for (const args of [['--jobs', '0'], ['--jobs', 'two'], ['--unknown']]) {

@@ -32,12 +32,12 @@ export const CONTRACTS: readonly string[] = [
 /** Processes started by path from outside the graph (a unit file, a shell script); package.json's scripts count by themselves. */
 export const ENTRIES: readonly string[] = []
 
-/** Besides mains, who may read the environment, and why: `NAME.ts - reason`. */
+/** Besides mains, who may read the environment: file and reason. */
 export const READS_ENVIRONMENT: ReadonlyMap<string, string> = new Map()
 
 /** A main joins rooms and reads the environment: `main.ts`, `token-main.ts`. */
 export function isMain(file: string): boolean {
-  return /(^|\/)(main|[a-z0-9-]+-main)\.ts$/.test(file)
+  return /(^|\/)(main|[a-z0-9-]+-main)\.tsx?$/.test(file)
 }
 
 export function roomOf(file: string): string | null {

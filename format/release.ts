@@ -1,4 +1,4 @@
-import { type DeviceId, type EpochId, idBytes, type JobId, type ObjectId } from './bytes.ts'
+import { type DeviceId, idBytes, type JobId, type ObjectId } from './bytes.ts'
 import { type CborValue, decodeCbor, encodeCbor, Fields } from './cbor.ts'
 import { CORE_HEADER_BYTES } from './core-header.ts'
 import { DIGEST_BYTES, type DigestId, parseDigestId } from './digest.ts'
@@ -264,5 +264,3 @@ export const wrapCodec: Codec<WrapRequest> = {
     return out
   },
 }
-
-export type { EpochId }

@@ -1,0 +1,195 @@
+import { type EpochId, newId } from '../../format/bytes.ts'
+import { deriveEpochKeys, deriveMetadataKey, type EpochKeys, wrapMetadataKey } from '../../format/epoch-key.ts'
+import { makeKeyRecord } from '../../format/key-record.ts'
+import type { Leaf } from '../../format/leaf.ts'
+import { encodeEpochFrame } from '../../format/pack-walk.ts'
+import { StoreError } from '../object-store.ts'
+import type { EpochSource, PackOwner } from './epoch-source.ts'
+
+/** An epoch whose key this process holds. */
+export type LiveEpoch = {
+  id: EpochId
+  keys: EpochKeys
+  keyRecord: Buffer
+  frame: Buffer
+  objects: number
+  bytes: number
+  inFlight: number
+  startedAt: number
+  /** of committed objects, in no particular order */
+  leaves: Leaf[]
+}
+
+export type EpochEvents = {
+  /** The key record is on every drive when it resolves. */
+  begin: (epoch: LiveEpoch) => Promise<void>
+  /** No commit of it is under way any more: leaves and checkpoint are due. Called one after another. */
+  end: (epoch: LiveEpoch) => Promise<void>
+}
+
+/**
+ * The device's epochs, one at a time, whoever writes. The next one is prepared while the current one runs, so that no PUT waits for a
+ * token. An epoch's key is dropped with its last commit.
+ */
+export class Epochs {
+  readonly #source: EpochSource
+  readonly #owner: PackOwner
+  readonly #events: EpochEvents
+  /** monotonic, ms: a jumping clock neither shortens nor lengthens an epoch */
+  readonly #ticks: () => number
+  readonly #now: () => number
+  #current: LiveEpoch | null = null
+  #next: Promise<LiveEpoch> | null = null
+  #switching: Promise<LiveEpoch> | null = null
+  #ending: Promise<void> = Promise.resolve()
+  #endFault: unknown = null
+  #idle: NodeJS.Timeout | null = null
+  #drained: (() => void)[] = []
+  #stopped = false
+
+  constructor(source: EpochSource, owner: PackOwner, events: EpochEvents, now: () => number, ticks: () => number) {
+    this.#source = source
+    this.#owner = owner
+    this.#events = events
+    this.#now = now
+    this.#ticks = ticks
+  }
+
+  /** Keys of an epoch that has not ended; null for any other. */
+  live(id: EpochId): LiveEpoch | null {
+    return this.#current?.id === id ? this.#current : null
+  }
+
+  /**
+   * The epoch to commit in, counted as in use; the caller commits without waiting for anything in between, then calls `leave`.
+   * @throws StoreError "busy" | "read-only"
+   */
+  async enter(bytes: number): Promise<LiveEpoch> {
+    for (;;) {
+      if (this.#stopped) throw new StoreError('read-only', 'locked or sealed: no object is taken')
+      if (this.#endFault !== null)
+        throw new StoreError('damaged', 'the last epoch could not be closed on the drive; no object is taken', {
+          cause: this.#endFault,
+        })
+      const epoch = this.#current
+      if (epoch !== null && !this.#due(epoch)) {
+        epoch.inFlight++
+        epoch.objects++
+        epoch.bytes += bytes
+        this.#watchIdle()
+        return epoch
+      }
+      await this.#switch()
+    }
+  }
+
+  leave(epoch: LiveEpoch): void {
+    epoch.inFlight--
+    if (epoch.inFlight === 0) for (const each of this.#drained.splice(0)) each()
+  }
+
+  #due(epoch: LiveEpoch): boolean {
+    const { objects, bytes, seconds } = this.#owner.limits
+    return epoch.objects >= objects || epoch.bytes >= bytes || this.#ticks() - epoch.startedAt >= seconds * 1000
+  }
+
+  #switch(): Promise<LiveEpoch> {
+    this.#switching ??= this.#begin().finally(() => {
+      this.#switching = null
+    })
+    return this.#switching
+  }
+
+  async #begin(): Promise<LiveEpoch> {
+    this.#next ??= this.#prepare()
+    let epoch: LiveEpoch
+    try {
+      epoch = await this.#next
+    } finally {
+      this.#next = null
+    }
+    const ended = this.#current
+    epoch.startedAt = this.#ticks()
+    this.#current = epoch
+    if (ended !== null) this.#end(ended)
+    // the one after, while this one runs; a fault shows when it is needed
+    const next = this.#prepare()
+    next.catch(() => undefined)
+    this.#next = next
+    return epoch
+  }
+
+  /** A key, its record signed and on every drive: nothing of it is used before. */
+  async #prepare(): Promise<LiveEpoch> {
+    const epochKey = await this.#source.newKey()
+    const id = newId<EpochId>()
+    const { limits } = this.#owner
+    const keyRecord = await makeKeyRecord(
+      epochKey,
+      {
+        epoch: id,
+        job: this.#owner.job,
+        device: this.#owner.device,
+        grantHash: this.#owner.grantHash,
+        createdAt: this.#now(),
+        maxObjects: limits.objects,
+        maxBytes: limits.bytes,
+      },
+      this.#source.recipients,
+      this.#source.sign,
+    )
+    const metadataKey = deriveMetadataKey(epochKey)
+    const frame = encodeEpochFrame(keyRecord, wrapMetadataKey(this.#source.indexKey, metadataKey, id))
+    const keys = deriveEpochKeys(epochKey)
+    epochKey.fill(0)
+    metadataKey.fill(0)
+    const epoch: LiveEpoch = { id, keys, keyRecord, frame, objects: 0, bytes: 0, inFlight: 0, startedAt: 0, leaves: [] }
+    await this.#events.begin(epoch)
+    return epoch
+  }
+
+  #end(epoch: LiveEpoch): void {
+    this.#ending = this.#ending
+      .then(async () => {
+        while (epoch.inFlight > 0) await new Promise<void>(resolve => this.#drained.push(resolve))
+        await this.#events.end(epoch)
+      })
+      .catch((cause: unknown) => {
+        // no promise is broken yet, all is durable in the packs; but without leaves nothing more may be acknowledged
+        this.#endFault = cause
+      })
+  }
+
+  #watchIdle(): void {
+    if (this.#idle !== null) {
+      this.#idle.refresh()
+      return
+    }
+    this.#idle = setTimeout(() => {
+      const epoch = this.#current
+      if (epoch === null || epoch.objects === 0 || this.#switching !== null) return
+      this.#current = null
+      this.#end(epoch)
+    }, this.#owner.limits.idleSeconds * 1000)
+    this.#idle.unref()
+  }
+
+  /** Ends the current epoch and waits for all that are ending. @throws what the last end met */
+  async drain(): Promise<void> {
+    await this.#switching?.catch(() => undefined)
+    const epoch = this.#current
+    this.#current = null
+    if (epoch !== null) this.#end(epoch)
+    await this.#ending
+    if (this.#endFault !== null) throw this.#endFault
+  }
+
+  /** No further commit; forgets every key. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    if (this.#idle !== null) clearTimeout(this.#idle)
+    await this.drain()
+    await this.#next?.catch(() => undefined)
+    this.#next = null
+  }
+}

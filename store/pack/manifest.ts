@@ -1,0 +1,65 @@
+import { open } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { openFrame } from '../../format/frame.ts'
+import { encodeManifestHead } from '../../format/manifest.ts'
+import { Frontier, leafHash } from '../../format/merkle.ts'
+import { parseLeavesFrame } from '../../format/pack-walk.ts'
+import { syncDirectory } from '../durable.ts'
+import type { Index } from '../index-store.ts'
+import { StoreError } from '../object-store.ts'
+import { type Drive, manifestPath } from './drive.ts'
+import type { PackSet } from './pack-set.ts'
+import { readLeavesRows } from './rows.ts'
+
+/** The leaves of a drive in tree order. What a recovery wrote again stands twice in the packs and comes once. */
+export async function* leavesOfDrive(drive: Drive, packs: PackSet, index: Index): AsyncGenerator<Buffer> {
+  let next = 0
+  for (const row of readLeavesRows(index, drive.volume.drive)) {
+    if (row.firstIndex + row.count <= next) continue
+    const frame = await packs.read(row.pack, row.offset, row.end - row.offset)
+    const { leaves } = parseLeavesFrame(openFrame(frame).payload)
+    for (const leaf of leaves.slice(Math.max(0, next - row.firstIndex))) yield leaf
+    next = row.firstIndex + row.count
+  }
+}
+
+/**
+ * Writes `manifest/<number>.slm` and checks the tree on the way.
+ * @throws StoreError "damaged" - the drive's leaves are not those that were signed
+ */
+export async function writeManifest(
+  drive: Drive,
+  packs: PackSet,
+  index: Index,
+  sealed: { signed: Buffer; number: number; root: Buffer; size: number },
+  deviceCertificate: Uint8Array,
+): Promise<string> {
+  const path = manifestPath(drive, sealed.number)
+  const frontier = Frontier.empty()
+  const file = await open(path, 'w', 0o644)
+  try {
+    let held: Buffer[] = [encodeManifestHead(sealed.signed, deviceCertificate)]
+    let bytes = 0
+    for await (const leaf of leavesOfDrive(drive, packs, index)) {
+      frontier.append(leafHash(leaf))
+      held.push(Buffer.from(leaf))
+      bytes += leaf.length
+      if (bytes > 1 << 20) {
+        await file.writeFile(Buffer.concat(held))
+        held = []
+        bytes = 0
+      }
+    }
+    await file.writeFile(Buffer.concat(held))
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  await syncDirectory(dirname(path))
+  if (frontier.size !== sealed.size || !frontier.root().equals(sealed.root))
+    throw new StoreError(
+      'damaged',
+      `${drive.path}: its leaves (${frontier.size}) are not those that were signed (${sealed.size}); do not ship this drive`,
+    )
+  return path
+}

@@ -1,0 +1,202 @@
+import { type FileHandle, open } from 'node:fs/promises'
+import type { DriveId, PackId } from '../../format/bytes.ts'
+import { encodePackHeader, type PackHeader } from '../../format/frame.ts'
+import { PACK_START } from '../../format/pack-walk.ts'
+import { StoreError } from '../object-store.ts'
+import { type Drive, packPath, syncPacks } from './drive.ts'
+
+/** Where the next frame goes, and what it follows. */
+export type PackEnd = { offset: number; previous: Buffer; durable: number }
+/** Bytes to append as one run; `checksum` is that of the last chained frame in it. */
+export type Run<T> = { buffers: Buffer[]; checksum: Buffer; value: T }
+
+type Waiting = { buffers: Buffer[]; bytes: number; end: PackEnd; resolve: () => void; reject: (error: Error) => void }
+
+/**
+ * One open pack, appended to by one writer. Group commit: everything that queued while the last `fdatasync` ran goes out with one
+ * more, and is acknowledged when that returns. After any failed write or sync the pack takes nothing any more: what the kernel
+ * kept of it is not known (the lesson of PostgreSQL's fsync failures).
+ */
+export class PackWriter {
+  readonly header: PackHeader
+  readonly number: number
+  readonly drive: Drive
+  /** epochs whose epoch frame this pack has */
+  readonly epochs = new Set<string>()
+  readonly #file: FileHandle
+  #next: PackEnd
+  #durable: { length: number; head: Buffer }
+  #queue: Waiting[] = []
+  #flushing: Promise<void> | null = null
+  #failed: StoreError | null = null
+  #closed = false
+
+  private constructor(file: FileHandle, drive: Drive, number: number, header: PackHeader) {
+    this.#file = file
+    this.drive = drive
+    this.number = number
+    this.header = header
+    this.#next = { ...PACK_START, durable: PACK_START.offset }
+    this.#durable = { length: PACK_START.offset, head: PACK_START.previous }
+  }
+
+  /** A new pack, its header and its name durable. @throws StoreError "full" | "damaged" */
+  static async create(drive: Drive, number: number, header: PackHeader): Promise<PackWriter> {
+    const path = packPath(drive, number)
+    let file: FileHandle | null = null
+    try {
+      file = await open(path, 'wx', 0o644)
+      await file.write(encodePackHeader(header), 0, undefined, 0)
+      await file.datasync()
+      await syncPacks(drive)
+      return new PackWriter(file, drive, number, header)
+    } catch (cause) {
+      await file?.close().catch(() => undefined)
+      throw writeFault(cause, path)
+    }
+  }
+
+  get id(): PackId {
+    return this.header.pack
+  }
+
+  get driveId(): DriveId {
+    return this.drive.volume.drive
+  }
+
+  /** What is on stable storage: length, and the checksum of the last frame before it. */
+  get durable(): { length: number; head: Buffer } {
+    return this.#durable
+  }
+
+  get length(): number {
+    return this.#next.offset
+  }
+
+  get failed(): boolean {
+    return this.#failed !== null
+  }
+
+  /**
+   * Appends one run and resolves when it is on stable storage.
+   *
+   * @param build - called at once, with the place where the run will lie
+   * @returns what `build` gave as the run's value
+   * @throws StoreError "full" | "damaged" - nothing of it counts
+   */
+  append<T>(build: (end: PackEnd) => Run<T>): Promise<T> {
+    if (this.#failed !== null) return Promise.reject(this.#failed)
+    const end = this.#next
+    const run = build({ ...end, durable: this.#durable.length })
+    const bytes = run.buffers.reduce((sum, each) => sum + each.length, 0)
+    this.#next = { offset: end.offset + bytes, previous: run.checksum, durable: 0 }
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ buffers: run.buffers, bytes, end: this.#next, resolve: () => resolve(run.value), reject })
+      this.#flushing ??= this.#flush()
+    })
+  }
+
+  /** Writes ahead of a commit, unsynced: the caller has the pack for itself until it commits or takes back. */
+  async write(buffers: Buffer[]): Promise<void> {
+    if (this.#failed !== null) throw this.#failed
+    const bytes = buffers.reduce((sum, each) => sum + each.length, 0)
+    const at = this.#next.offset
+    this.#next = { ...this.#next, offset: at + bytes }
+    try {
+      await writeAll(this.#file, buffers, at)
+    } catch (cause) {
+      throw await this.#fail(cause)
+    }
+  }
+
+  /** Takes back what was written since the last commit. */
+  async takeBack(): Promise<void> {
+    if (this.#failed !== null) return
+    try {
+      await this.#file.truncate(this.#durable.length)
+      this.#next = { offset: this.#durable.length, previous: this.#durable.head, durable: 0 }
+    } catch (cause) {
+      await this.#fail(cause)
+    }
+  }
+
+  async #flush(): Promise<void> {
+    while (this.#queue.length > 0 && this.#failed === null) {
+      const batch = this.#queue
+      this.#queue = []
+      const first = batch[0]
+      const last = batch[batch.length - 1]
+      if (first === undefined || last === undefined) break
+      try {
+        await writeAll(
+          this.#file,
+          batch.flatMap(each => each.buffers),
+          first.end.offset - first.bytes,
+        )
+        await this.#file.datasync()
+      } catch (cause) {
+        const fault = await this.#fail(cause)
+        for (const each of [...batch, ...this.#queue]) each.reject(fault)
+        this.#queue = []
+        break
+      }
+      // commit point: what this fdatasync covered is durable, and only now may anyone be told
+      this.#durable = { length: last.end.offset, head: last.end.previous }
+      for (const each of batch) each.resolve()
+    }
+    this.#flushing = null
+  }
+
+  async #fail(cause: unknown): Promise<StoreError> {
+    const fault = writeFault(cause, packPath(this.drive, this.number))
+    this.#failed = fault
+    for (const each of this.#queue) each.reject(fault)
+    this.#queue = []
+    // best effort: recovery and intake go by the signed length, not by the file's
+    await this.#file.truncate(this.#durable.length).catch(() => undefined)
+    return fault
+  }
+
+  /** Waits for what is queued. */
+  async settle(): Promise<void> {
+    while (this.#flushing !== null) await this.#flushing
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    await this.settle()
+    await this.#file.close()
+  }
+}
+
+const MAX_VECTORS = 512
+
+async function writeAll(file: FileHandle, buffers: Buffer[], position: number): Promise<void> {
+  let at = position
+  for (let first = 0; first < buffers.length; first += MAX_VECTORS) {
+    let rest = buffers.slice(first, first + MAX_VECTORS)
+    let left = rest.reduce((sum, each) => sum + each.length, 0)
+    while (left > 0) {
+      const { bytesWritten } = await file.writev(rest, at)
+      at += bytesWritten
+      left -= bytesWritten
+      if (left > 0) rest = [Buffer.concat(rest).subarray(bytesWritten)]
+    }
+  }
+}
+
+export function writeFault(cause: unknown, path: string): StoreError {
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown'
+  if (code === 'ENOSPC' || code === 'EDQUOT')
+    return new StoreError(
+      'full',
+      `${path}: the drive is full; nothing of this was acknowledged. Add a drive or seal.`,
+      { cause },
+    )
+  return new StoreError(
+    'damaged',
+    `${path}: the drive does not take writes (${code}); nothing of this was acknowledged`,
+    { cause },
+  )
+}

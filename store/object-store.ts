@@ -18,19 +18,26 @@ export interface ObjectStore {
    * and that error is rethrown as it is.
    */
   put(bucket: string, key: string, body: AsyncIterable<Uint8Array>, options: PutOptions): Promise<ObjectRecord>
+  /** `head`, `get`, `put`, `delete`: fault `no-bucket`. */
   head(bucket: string, key: string): Promise<ObjectRecord | null>
   /** `range` is already clipped to the object by the caller's own look at `head`; without it the whole object. */
   get(bucket: string, key: string, range?: ByteRange): Promise<ObjectRead | null>
   /** @returns whether there was one; durable when it resolves */
   delete(bucket: string, key: string): Promise<boolean>
-  /** One page in ascending key order; `limit` 1..1000. */
+  /** One page in ascending key order; `limit` 1..1000 counts objects and prefixes together. Fault `no-bucket`. */
   list(bucket: string, query: ListQuery): Promise<ListPage>
   close(): Promise<void>
 }
 
 /** Multipart uploads: a further ability. */
 export interface MultipartStore extends ObjectStore {
-  createUpload(bucket: string, key: string, attributes: ObjectAttributes): Promise<UploadRecord>
+  /** `checksum`: what the object is to have at the end; kept and given back with the record. Fault `no-bucket`. */
+  createUpload(
+    bucket: string,
+    key: string,
+    attributes: ObjectAttributes,
+    checksum?: UploadChecksum,
+  ): Promise<UploadRecord>
   /** Fault `no-upload`. Uploading the same number again replaces the part. */
   putPart(
     upload: UploadId,
@@ -38,8 +45,9 @@ export interface MultipartStore extends ObjectStore {
     body: AsyncIterable<Uint8Array>,
     options: PutPartOptions,
   ): Promise<PartRecord>
-  /** Parts in the given order; faults `no-upload`, `invalid-part`, `part-too-small`. */
+  /** Part numbers must ascend; each but the last holds 5 MiB. Faults `no-upload`, `invalid-part`, `part-too-small`. */
   completeUpload(upload: UploadId, parts: CompletedPart[], options: CompleteOptions): Promise<ObjectRecord>
+  /** Fault `no-upload`. */
   abortUpload(upload: UploadId): Promise<void>
   listParts(
     upload: UploadId,
@@ -108,8 +116,16 @@ export type ObjectRecord = {
 
 /** Both ends inclusive, 0 ≤ first ≤ last < size. */
 export type ByteRange = { first: number; last: number }
-/** No byte of `body` is yielded before it was checked. Leaving the iteration early frees what it holds. */
+/**
+ * No byte of `body` is yielded before it was checked. It is read once, and it stays the object that `record` describes, whatever
+ * happens to the key meanwhile. Leaving the iteration early frees what it holds; a body not wanted at all is left by `leaveBody`.
+ */
 export type ObjectRead = { record: ObjectRecord; body: AsyncIterable<Uint8Array> }
+
+/** Frees a body that is not going to be read (to its end). */
+export async function leaveBody(body: AsyncIterable<Uint8Array>): Promise<void> {
+  await body[Symbol.asyncIterator]().return?.()
+}
 
 export type ListQuery = { prefix: string; delimiter?: string; after?: string; limit: number }
 /**
@@ -118,7 +134,19 @@ export type ListQuery = { prefix: string; delimiter?: string; after?: string; li
 export type ListPage = { objects: ObjectRecord[]; prefixes: string[]; more: boolean; last?: string }
 
 export type UploadId = string & { readonly brand: 'UploadId' }
-export type UploadRecord = { id: UploadId; bucket: string; key: string; startedAt: Date; attributes: ObjectAttributes }
+export type UploadRecord = {
+  id: UploadId
+  bucket: string
+  key: string
+  startedAt: Date
+  attributes: ObjectAttributes
+  checksum?: UploadChecksum
+}
+export type UploadChecksum = Pick<Checksum, 'name' | 'type'>
+/**
+ * Ascending by key, then by id, which grows with the time of the start. Without `afterUpload` all uploads of `afterKey` (or all
+ * keys under it, when it is a common prefix) are skipped.
+ */
 export type UploadQuery = { prefix: string; delimiter?: string; afterKey?: string; afterUpload?: string; limit: number }
 export type PartRecord = { partNumber: number; size: number; etag: string; checksum?: Checksum; modifiedAt: Date }
 export type CompletedPart = { partNumber: number; etag: string }

@@ -1,0 +1,22 @@
+/** Why a request is not believed or not allowed. Closed list: the edge maps each to one answer. */
+export type AccessFault =
+  | 'malformed' // an authorisation that no conforming client writes
+  | 'unsupported' // an algorithm, payload mode or service that this verifier does not know: refused, never guessed
+  | 'unknown-key' // no such access key
+  | 'unsigned-header' // a header that changes the meaning of the request stands outside the signature
+  | 'skewed' // signed further than 15 minutes from now
+  | 'expired' // a presigned URL past its time
+  | 'signature-mismatch'
+  | 'payload-mismatch' // the bytes are not those whose digest was signed
+  | 'denied' // believed, but not allowed; also: anonymous where nobody is
+
+/** The one error class of `access/`. Never holds a secret or an expected signature. */
+export class AccessError extends Error {
+  override readonly name = 'AccessError'
+  readonly fault: AccessFault
+
+  constructor(fault: AccessFault, message: string, options?: { cause?: unknown }) {
+    super(message, options)
+    this.fault = fault
+  }
+}

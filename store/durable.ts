@@ -1,0 +1,83 @@
+import { randomBytes } from 'node:crypto'
+import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+
+/** The one room of durable system calls: what a resolved promise here promises, a power cut does not take back. */
+
+/**
+ * Replaces the file in one step: after a crash there is the old content or the new, never a part.
+ * @param mode - permission bits of the new file
+ */
+export async function writeFileDurable(path: string, bytes: Uint8Array, mode: number): Promise<void> {
+  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}`)
+  try {
+    // open, write: beside the target, so that the rename stays within one file system
+    const file = await open(temporary, 'wx', mode)
+    try {
+      await file.writeFile(bytes)
+      // fsync: the content before the name
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    // rename: the commit point for whoever reads
+    await rename(temporary, path)
+  } catch (error) {
+    await rm(temporary, { force: true })
+    throw error
+  }
+  // fsync(dir): the commit point for a power cut
+  await syncDirectory(dirname(path))
+}
+
+/** Makes the directory's names durable: what was created, renamed or removed in it. */
+export async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, 'r')
+  try {
+    await directory.sync()
+  } finally {
+    await directory.close()
+  }
+}
+
+/** The directory and its missing parents, each name durable in its parent. An existing one keeps its mode. */
+export async function makeDirectoryDurable(path: string, mode: number): Promise<void> {
+  const first = await mkdir(path, { recursive: true, mode })
+  if (first === undefined) return
+  // mkdir says which was the first it had to make: sync from the deepest up to the parent of that one
+  for (let made = path; ; made = dirname(made)) {
+    await syncDirectory(dirname(made))
+    if (made === first || dirname(made) === made) return
+  }
+}
+
+/**
+ * Writes a new file from a stream, content and name durable when it resolves; removed again when the stream throws.
+ * @returns bytes written
+ */
+export async function writeStreamDurable(path: string, body: AsyncIterable<Uint8Array>, mode: number): Promise<number> {
+  let size = 0
+  let file: FileHandle | undefined
+  try {
+    // open, write
+    file = await open(path, 'wx', mode)
+    for await (const chunk of body) {
+      await writeAll(file, chunk)
+      size += chunk.length
+    }
+    // fsync: content
+    await file.sync()
+    await file.close()
+  } catch (error) {
+    await file?.close().catch(() => undefined)
+    if (file) await rm(path, { force: true })
+    throw error
+  }
+  // fsync(dir): name
+  await syncDirectory(dirname(path))
+  return size
+}
+
+async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length; ) at += (await file.write(bytes, at)).bytesWritten
+}

@@ -1,0 +1,113 @@
+import { randomBytes } from 'node:crypto'
+import { type FileHandle, open, opendir, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { AclStore } from './ability.ts'
+import type { BlobReader, Blobs } from './blobs.ts'
+import { makeDirectoryDurable, writeStreamDurable } from './durable.ts'
+import type { Index } from './index-store.ts'
+import { openIndexedStore } from './indexed-store.ts'
+import { lockDirectory } from './lock.ts'
+import { type MultipartStore, StoreError } from './object-store.ts'
+import { openSqliteIndex } from './sqlite-index.ts'
+
+export type FilesStoreOptions = {
+  directory: string
+  clock: () => Date
+  /** 32 bytes: encrypts the index, that is all names and attributes. Bodies are as the writer gives them. */
+  indexKey?: Uint8Array
+}
+
+/**
+ * Bodies as files under random names, records in an SQLite index:
+ *
+ *     index.sqlite   incoming/<id>   blobs/<first two digits>/<id>   lock.sqlite
+ *
+ * Write order of a put: file into `incoming` and synced; name synced; index (the commit point); moved to `blobs`.
+ * So after a crash only `incoming` holds files that may be nobody's.
+ *
+ * @throws StoreError "busy" - another process holds the directory; "damaged" - the index key is another
+ */
+export async function openFilesStore(options: FilesStoreOptions): Promise<MultipartStore & AclStore> {
+  const { directory, clock, indexKey } = options
+  await makeDirectoryDurable(join(directory, 'incoming'), 0o700)
+  await makeDirectoryDurable(join(directory, 'blobs'), 0o700)
+  const lock = lockDirectory(directory)
+  let index: Index | undefined
+  const close = async () => {
+    index?.close()
+    lock.close()
+  }
+  try {
+    index = openSqliteIndex({
+      path: join(directory, 'index.sqlite'),
+      synchronous: 'FULL',
+      ...(indexKey && { key: indexKey }),
+    })
+    return await openIndexedStore({ index, blobs: fileBlobs(directory), clock, close })
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+function fileBlobs(directory: string): Blobs {
+  const incoming = (blob: string) => join(directory, 'incoming', blob)
+  const kept = (blob: string) => join(directory, 'blobs', blob.slice(0, 2), blob)
+  return {
+    async write(body) {
+      const blob = randomBytes(16).toString('hex')
+      try {
+        return { blob, size: await writeStreamDurable(incoming(blob), body, 0o600) }
+      } catch (error) {
+        if (errorCode(error) !== 'ENOSPC' && errorCode(error) !== 'EDQUOT') throw error
+        throw new StoreError('full', 'no room left for the body', { cause: error })
+      }
+    },
+    async keep(blob) {
+      try {
+        await rename(incoming(blob), kept(blob))
+      } catch (error) {
+        if (errorCode(error) !== 'ENOENT') throw error
+        await makeDirectoryDurable(join(directory, 'blobs', blob.slice(0, 2)), 0o700)
+        await rename(incoming(blob), kept(blob))
+      }
+    },
+    async *unkept() {
+      for await (const { name } of await opendir(join(directory, 'incoming'))) yield name
+    },
+    async open(blob) {
+      // kept, incoming, and kept again: it may be moved between the looks
+      for (const path of [kept(blob), incoming(blob), kept(blob)]) {
+        try {
+          return fileReader(await open(path, 'r'))
+        } catch (error) {
+          if (errorCode(error) !== 'ENOENT') throw error
+        }
+      }
+      return null
+    },
+    async remove(blob) {
+      await rm(kept(blob), { force: true })
+      await rm(incoming(blob), { force: true })
+    },
+  }
+}
+
+function fileReader(file: FileHandle): BlobReader {
+  let closing: Promise<void> | undefined
+  return {
+    async read(offset, length) {
+      const bytes = Buffer.allocUnsafe(length)
+      const { bytesRead } = await file.read(bytes, 0, length, offset)
+      return bytes.subarray(0, bytesRead)
+    },
+    close() {
+      closing ??= file.close()
+      return closing
+    },
+  }
+}
+
+function errorCode(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined
+}

@@ -1,0 +1,131 @@
+import { hasAcl } from '../ability.ts'
+import { StoreError } from '../object-store.ts'
+import { readCannedAcl } from './attributes.ts'
+import { type BucketCall, type Call, emptyResponse, type ObjectCall, ownerElement, xmlResponse } from './call.ts'
+import { answerOf, S3Error } from './fault.ts'
+import type { S3Response } from './message.ts'
+import { openPayload } from './payload.ts'
+import { checkedKey, isBucketName } from './target.ts'
+import { childText, longXml, readXml } from './xml-in.ts'
+import { element, s3Element, type Xml } from './xml-out.ts'
+
+export async function listBuckets({ store, admission, query }: Call): Promise<S3Response> {
+  const prefix = query.get('prefix') ?? ''
+  const buckets = (await store.listBuckets()).filter(bucket => bucket.name.startsWith(prefix))
+  const items = buckets.map(({ name, createdAt }) =>
+    element('Bucket', [element('Name', name), element('CreationDate', createdAt.toISOString())]),
+  )
+  return xmlResponse(
+    s3Element('ListAllMyBucketsResult', [ownerElement(admission.principal), element('Buckets', items)]),
+  )
+}
+
+export async function createBucket(call: BucketCall): Promise<S3Response> {
+  const { store, bucket, request } = call
+  if (!isBucketName(bucket)) throw new S3Error('InvalidBucketName', 'The specified bucket is not valid.')
+  const acl = readCannedAcl(request)
+  // a location may come along: every region is this one
+  for await (const chunk of request.body) {
+    if (chunk.length > 64 * 1024) throw new S3Error('EntityTooLarge', 'The configuration is too long.')
+  }
+  if (acl && acl !== 'private' && !hasAcl(store)) throw new S3Error('NotImplemented', 'This store keeps no ACLs.')
+  await store.createBucket(bucket)
+  if (acl && hasAcl(store)) await store.setAcl(bucket, null, acl)
+  return emptyResponse(200, [['location', `/${bucket}`]])
+}
+
+export async function headBucket(call: BucketCall): Promise<S3Response> {
+  await requireBucket(call)
+  return emptyResponse(200, [['x-amz-bucket-region', call.settings.region]])
+}
+
+export async function deleteBucket({ store, bucket }: BucketCall): Promise<S3Response> {
+  await store.deleteBucket(bucket)
+  return emptyResponse(204)
+}
+
+export async function bucketLocation(call: BucketCall): Promise<S3Response> {
+  await requireBucket(call)
+  // S3's name for its first region is none at all
+  return xmlResponse(s3Element('LocationConstraint', call.settings.region === 'us-east-1' ? '' : call.settings.region))
+}
+
+export async function bucketVersioning(call: BucketCall): Promise<S3Response> {
+  await requireBucket(call)
+  return xmlResponse(s3Element('VersioningConfiguration', ''))
+}
+
+export async function getAcl(call: BucketCall & { key: string | null }): Promise<S3Response> {
+  const { store, bucket, key, admission } = call
+  await requireBucket(call)
+  const acl = hasAcl(store)
+    ? await store.getAcl(bucket, key)
+    : key === null || (await store.head(bucket, key))
+      ? 'private'
+      : null
+  if (acl === null) throw new S3Error('NoSuchKey', 'The specified key does not exist.')
+  const grantee = (type: string, inner: Xml[]) =>
+    element('Grantee', inner, ` xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="${type}"`)
+  const { id, displayName } = admission.principal ?? { id: 'anonymous', displayName: 'anonymous' }
+  const owner = grantee('CanonicalUser', [element('ID', id), element('DisplayName', displayName)])
+  const grants = [element('Grant', [owner, element('Permission', 'FULL_CONTROL')])]
+  if (acl === 'public-read') {
+    const everyone = grantee('Group', [element('URI', 'http://acs.amazonaws.com/groups/global/AllUsers')])
+    grants.unshift(element('Grant', [everyone, element('Permission', 'READ')]))
+  }
+  return xmlResponse(
+    s3Element('AccessControlPolicy', [ownerElement(admission.principal), element('AccessControlList', grants)]),
+  )
+}
+
+export async function putAcl(call: BucketCall & { key: string | null }): Promise<S3Response> {
+  const { store, bucket, key, request } = call
+  const acl = readCannedAcl(request)
+  if (!hasAcl(store)) throw new S3Error('NotImplemented', 'This store keeps no ACLs.')
+  if (!acl) throw new S3Error('NotImplemented', 'Only canned ACLs (x-amz-acl) can be set here.')
+  await requireBucket(call)
+  if (!(await store.setAcl(bucket, key, acl))) throw new S3Error('NoSuchKey', 'The specified key does not exist.')
+  return emptyResponse(200)
+}
+
+export async function deleteObject({ store, bucket, key }: ObjectCall): Promise<S3Response> {
+  await store.delete(bucket, key)
+  return emptyResponse(204)
+}
+
+const mostDeletes = 1000
+
+export async function deleteObjects(call: BucketCall): Promise<S3Response> {
+  const { store, bucket, request, admission } = call
+  const payload = await openPayload(request, admission, 'md5')
+  const root = await readXml(payload.body, longXml)
+  payload.finish()
+  await requireBucket(call)
+  const objects = root.children.filter(child => child.name === 'Object')
+  if (root.name !== 'Delete' || objects.length === 0 || objects.length > mostDeletes) {
+    throw new S3Error('MalformedXML', `Delete with 1..${mostDeletes} Object elements expected.`)
+  }
+  const quiet = childText(root, 'Quiet')?.trim() === 'true'
+  const results: Xml[] = []
+  for (const object of objects) {
+    const key = childText(object, 'Key') ?? ''
+    try {
+      if (checkedKey(key) === null) throw new S3Error('InvalidArgument', 'An object needs a key.')
+      const version = childText(object, 'VersionId')
+      if (version !== undefined && version !== 'null') throw new S3Error('NotImplemented', 'No versions are kept here.')
+      await store.delete(bucket, key)
+      if (!quiet) results.push(element('Deleted', [element('Key', key)]))
+    } catch (error) {
+      const answer = answerOf(error)
+      if (!answer) throw error
+      results.push(
+        element('Error', [element('Key', key), element('Code', answer.code), element('Message', answer.message)]),
+      )
+    }
+  }
+  return xmlResponse(s3Element('DeleteResult', results))
+}
+
+export async function requireBucket({ store, bucket }: BucketCall): Promise<void> {
+  if (!(await store.headBucket(bucket))) throw new StoreError('no-bucket', 'The specified bucket does not exist')
+}

@@ -1,0 +1,119 @@
+import { AccessError, type AccessFault } from '../../access/fault.ts'
+import { StoreError, type StoreFault } from '../object-store.ts'
+import { element, xmlDocument } from './xml-out.ts'
+
+/** Codes the face itself answers with, and their statuses. */
+const statuses = {
+  AccessDenied: 403,
+  AuthorizationHeaderMalformed: 400,
+  BadDigest: 400,
+  BucketAlreadyOwnedByYou: 409,
+  BucketNotEmpty: 409,
+  EntityTooSmall: 400,
+  EntityTooLarge: 400,
+  IncompleteBody: 400,
+  InsufficientStorage: 507,
+  InternalError: 500,
+  InvalidAccessKeyId: 403,
+  InvalidArgument: 400,
+  InvalidBucketName: 400,
+  InvalidDigest: 400,
+  InvalidObjectState: 403,
+  InvalidPart: 400,
+  InvalidPartOrder: 400,
+  InvalidRange: 416,
+  InvalidRequest: 400,
+  InvalidURI: 400,
+  KeyTooLongError: 400,
+  MalformedXML: 400,
+  MalformedTrailerError: 400,
+  MetadataTooLarge: 400,
+  MethodNotAllowed: 405,
+  MissingContentLength: 411,
+  NoSuchBucket: 404,
+  NoSuchKey: 404,
+  NoSuchUpload: 404,
+  NotImplemented: 501,
+  NotModified: 304,
+  PreconditionFailed: 412,
+  RequestTimeout: 400,
+  RequestTimeTooSkewed: 403,
+  SignatureDoesNotMatch: 403,
+  SlowDown: 503,
+  XAmzContentSHA256Mismatch: 400,
+} as const
+
+export type S3Code = keyof typeof statuses
+
+const storeCodes: Record<StoreFault, S3Code> = {
+  'no-bucket': 'NoSuchBucket',
+  'bucket-exists': 'BucketAlreadyOwnedByYou',
+  'bucket-not-empty': 'BucketNotEmpty',
+  'no-upload': 'NoSuchUpload',
+  'invalid-part': 'InvalidPart',
+  'part-too-small': 'EntityTooSmall',
+  'incomplete-body': 'IncompleteBody',
+  'precondition-failed': 'PreconditionFailed',
+  'invalid-state': 'InvalidObjectState',
+  forbidden: 'AccessDenied',
+  'read-only': 'AccessDenied',
+  full: 'InsufficientStorage',
+  busy: 'SlowDown',
+  damaged: 'InternalError',
+}
+
+const accessCodes: Record<AccessFault, S3Code> = {
+  malformed: 'AuthorizationHeaderMalformed',
+  unsupported: 'InvalidRequest',
+  'unknown-key': 'InvalidAccessKeyId',
+  'unsigned-header': 'AccessDenied',
+  skewed: 'RequestTimeTooSkewed',
+  expired: 'AccessDenied',
+  'signature-mismatch': 'SignatureDoesNotMatch',
+  'payload-mismatch': 'XAmzContentSHA256Mismatch',
+  denied: 'AccessDenied',
+}
+
+/** What the face itself finds wrong with a request. `headers` go with the answer. */
+export class S3Error extends Error {
+  override readonly name = 'S3Error'
+  readonly code: S3Code
+  readonly headers: [string, string][]
+
+  constructor(code: S3Code, message: string, options?: { cause?: unknown; headers?: [string, string][] }) {
+    super(message, options)
+    this.code = code
+    this.headers = options?.headers ?? []
+  }
+}
+
+export type Answer = { code: S3Code; status: number; message: string; headers: [string, string][] }
+
+/** The one table from faults to what goes over the wire; `null`: not an error anybody here knows. */
+export function answerOf(error: unknown): Answer | null {
+  if (error instanceof S3Error) return answer(error.code, error.message, error.headers)
+  if (error instanceof AccessError) return answer(accessCodes[error.fault], error.message)
+  if (!(error instanceof StoreError)) return null
+  const code = storeCodes[error.fault]
+  if (error.fault === 'read-only') return answer(code, `No writes: the device is sealed or locked. ${error.message}`)
+  // what is wrong inside is for the log
+  if (error.fault === 'damaged') return answer(code, 'The object could not be read back as it was written.')
+  return answer(code, error.message, error.fault === 'busy' ? [['retry-after', '1']] : [])
+}
+
+export const internalError: Answer = answer('InternalError', 'An internal error occurred. Please try again.')
+
+export function errorXml({ code, message }: Answer, resource: string, requestId: string): string {
+  return xmlDocument(
+    element('Error', [
+      element('Code', code),
+      element('Message', message),
+      element('Resource', resource),
+      element('RequestId', requestId),
+    ]),
+  )
+}
+
+function answer(code: S3Code, message: string, headers: [string, string][] = []): Answer {
+  return { code, status: statuses[code], message, headers }
+}

@@ -1,0 +1,127 @@
+import { percentEncode } from '../../access/canonical.ts'
+import type { Checksum, ListPage, ObjectRecord } from '../object-store.ts'
+import { requireBucket } from './bucket-verbs.ts'
+import { type BucketCall, ownerElement, readCount, xmlResponse } from './call.ts'
+import { S3Error } from './fault.ts'
+import type { S3Response } from './message.ts'
+import type { Query } from './target.ts'
+import { element, s3Element, type Xml } from './xml-out.ts'
+
+export async function listObjects(call: BucketCall): Promise<S3Response> {
+  const { query, bucket } = call
+  const marker = query.get('marker') ?? ''
+  const { page, limit, prefix, delimiter, name } = await readPage(call, marker)
+  return xmlResponse(
+    s3Element('ListBucketResult', [
+      element('Name', bucket),
+      element('Prefix', name(prefix)),
+      element('Marker', name(marker)),
+      page.more && delimiter && page.last !== undefined ? element('NextMarker', name(page.last)) : null,
+      ...common(query, delimiter, name, limit, page.more),
+      ...page.objects.map(record => contents(record, name, call, true)),
+      ...page.prefixes.map(item => element('CommonPrefixes', [element('Prefix', name(item))])),
+    ]),
+  )
+}
+
+export async function listObjectsV2(call: BucketCall): Promise<S3Response> {
+  const { query, bucket } = call
+  const token = query.get('continuation-token')
+  const startAfter = query.get('start-after') ?? ''
+  const { page, limit, prefix, delimiter, name } = await readPage(
+    call,
+    token === undefined ? startAfter : readToken(token),
+  )
+  const owner = query.get('fetch-owner') === 'true'
+  return xmlResponse(
+    s3Element('ListBucketResult', [
+      element('Name', bucket),
+      element('Prefix', name(prefix)),
+      query.has('start-after') ? element('StartAfter', name(startAfter)) : null,
+      token === undefined ? null : element('ContinuationToken', token),
+      page.more && page.last !== undefined ? element('NextContinuationToken', writeToken(page.last)) : null,
+      element('KeyCount', page.objects.length + page.prefixes.length),
+      ...common(query, delimiter, name, limit, page.more),
+      ...page.objects.map(record => contents(record, name, call, owner)),
+      ...page.prefixes.map(item => element('CommonPrefixes', [element('Prefix', name(item))])),
+    ]),
+  )
+}
+
+type Page = {
+  page: ListPage
+  limit: number
+  prefix: string
+  delimiter: string | undefined
+  name: (text: string) => string
+}
+
+async function readPage(call: BucketCall, after: string): Promise<Page> {
+  const { query, store, bucket } = call
+  const prefix = query.get('prefix') ?? ''
+  const delimiter = query.get('delimiter') || undefined
+  const limit = readCount(query, 'max-keys', 1000, 1000)
+  const name = encoder(query)
+  if (limit === 0) {
+    await requireBucket(call)
+    return { page: { objects: [], prefixes: [], more: false }, limit, prefix, delimiter, name }
+  }
+  const page = await store.list(bucket, {
+    prefix,
+    limit,
+    ...(delimiter && { delimiter }),
+    ...(after !== '' && { after }),
+  })
+  return { page, limit, prefix, delimiter, name }
+}
+
+function common(
+  query: Query,
+  delimiter: string | undefined,
+  name: (text: string) => string,
+  limit: number,
+  more: boolean,
+): (Xml | null)[] {
+  return [
+    element('MaxKeys', limit),
+    delimiter ? element('Delimiter', name(delimiter)) : null,
+    query.has('encoding-type') ? element('EncodingType', 'url') : null,
+    element('IsTruncated', more),
+  ]
+}
+
+function contents(record: ObjectRecord, name: (text: string) => string, call: BucketCall, owner: boolean): Xml {
+  return element('Contents', [
+    element('Key', name(record.key)),
+    element('LastModified', record.modifiedAt.toISOString()),
+    element('ETag', `"${record.etag}"`),
+    ...checksumTags(record.checksum),
+    element('Size', record.size),
+    owner ? ownerElement(call.admission.principal) : null,
+    element('StorageClass', 'STANDARD'),
+  ])
+}
+
+function checksumTags(checksum: Checksum | undefined): Xml[] {
+  return checksum ? [element('ChecksumAlgorithm', checksum.name), element('ChecksumType', checksum.type)] : []
+}
+
+/** How names are written: as they are, or percent-encoded when the client asked, which carries what XML cannot. */
+export function encoder(query: Query): (text: string) => string {
+  const type = query.get('encoding-type')
+  if (type === undefined) return text => text
+  if (type !== 'url') throw new S3Error('InvalidArgument', 'Invalid Encoding Method specified in Request')
+  return text => percentEncode(Buffer.from(text, 'utf8'), { path: true })
+}
+
+function writeToken(after: string): string {
+  return Buffer.from(after, 'utf8').toString('base64url')
+}
+
+function readToken(token: string): string {
+  const bytes = Buffer.from(token, 'base64url')
+  if (token === '' || bytes.toString('base64url') !== token) {
+    throw new S3Error('InvalidArgument', 'The continuation token provided is incorrect')
+  }
+  return bytes.toString('utf8')
+}

@@ -1,0 +1,329 @@
+import { createHash } from 'node:crypto'
+import { compareKeys } from '../key.ts'
+import type {
+  Checksum,
+  ChecksumName,
+  CompletedPart,
+  Finished,
+  PartRecord,
+  UploadChecksum,
+  UploadId,
+  UploadRecord,
+} from '../object-store.ts'
+import { StoreError } from '../object-store.ts'
+import { readAttributes } from './attributes.ts'
+import {
+  type BucketCall,
+  emptyResponse,
+  multipart,
+  type ObjectCall,
+  ownerElement,
+  readCount,
+  xmlResponse,
+} from './call.ts'
+import { checksumNames, combineCrcs, crcOf, isCombinable } from './checksum.ts'
+import { bareTag, readPutCondition } from './conditions.ts'
+import { S3Error } from './fault.ts'
+import { encoder } from './listing-verbs.ts'
+import { header, type S3Response } from './message.ts'
+import { openSource, readCopySource } from './object-verbs.ts'
+import { checksumHeader, openPayload } from './payload.ts'
+import { childText, longXml, readXml, type XmlNode } from './xml-in.ts'
+import { element, s3Element, type Xml } from './xml-out.ts'
+
+export async function createUpload(call: ObjectCall): Promise<S3Response> {
+  const { request, bucket, key } = call
+  const checksum = readUploadChecksum(call)
+  const upload = await multipart(call).createUpload(bucket, key, readAttributes(request), checksum)
+  const headers: [string, string][] = checksum
+    ? [
+        ['x-amz-checksum-algorithm', checksum.name],
+        ['x-amz-checksum-type', checksum.type],
+      ]
+    : []
+  return xmlResponse(
+    s3Element('InitiateMultipartUploadResult', [
+      element('Bucket', bucket),
+      element('Key', key),
+      element('UploadId', upload.id),
+    ]),
+    headers,
+  )
+}
+
+function readUploadChecksum({ request }: ObjectCall): UploadChecksum | undefined {
+  const text = header(request, 'x-amz-checksum-algorithm')?.toUpperCase()
+  const type = header(request, 'x-amz-checksum-type')?.toUpperCase()
+  if (text === undefined) {
+    if (type !== undefined) throw new S3Error('InvalidRequest', 'x-amz-checksum-type needs x-amz-checksum-algorithm.')
+    return undefined
+  }
+  const name = checksumNames.find(known => known === text)
+  if (!name) throw new S3Error('InvalidRequest', 'Checksum algorithm provided is unsupported.')
+  const chosen = type ?? (name === 'CRC64NVME' ? 'FULL_OBJECT' : 'COMPOSITE')
+  const possible = (chosen === 'FULL_OBJECT' && isCombinable(name)) || (chosen === 'COMPOSITE' && name !== 'CRC64NVME')
+  if (!possible) throw new S3Error('InvalidRequest', `The ${chosen} checksum type cannot be used with ${name}.`)
+  return { name, type: chosen === 'FULL_OBJECT' ? 'FULL_OBJECT' : 'COMPOSITE' }
+}
+
+/** The upload of the query, when it is one of this key. */
+async function findUpload(call: ObjectCall): Promise<UploadRecord> {
+  const id = (call.query.get('uploadId') ?? '') as UploadId
+  const { upload } = await multipart(call).listParts(id, 0, 1)
+  if (upload.bucket !== call.bucket || upload.key !== call.key) {
+    throw new StoreError('no-upload', 'The specified upload does not exist.')
+  }
+  return upload
+}
+
+function readPartNumber({ query }: ObjectCall): number {
+  const text = query.get('partNumber') ?? ''
+  const number = /^\d{1,5}$/.test(text) ? Number(text) : 0
+  if (number < 1 || number > 10_000) {
+    throw new S3Error('InvalidArgument', 'Part number must be an integer between 1 and 10000, inclusive')
+  }
+  return number
+}
+
+export async function uploadPart(call: ObjectCall): Promise<S3Response> {
+  const number = readPartNumber(call)
+  const upload = await findUpload(call)
+  const wanted = upload.checksum?.name
+  const { body, length, finish } = await openPayload(call.request, call.admission, call.settings.etags, wanted)
+  const part = await multipart(call).putPart(upload.id, number, body, {
+    length,
+    finish() {
+      const finished = finish()
+      if (wanted && finished.checksum?.name !== wanted) {
+        throw new S3Error('InvalidRequest', `Checksum Type mismatch occurred, expected checksum Type: ${wanted}`)
+      }
+      return finished
+    },
+  })
+  const headers = part.checksum
+    ? [[checksumHeader(part.checksum.name), part.checksum.value] satisfies [string, string]]
+    : []
+  return emptyResponse(200, [['etag', `"${part.etag}"`], ...headers])
+}
+
+export async function uploadPartCopy(call: ObjectCall): Promise<S3Response> {
+  const { request, store, admission } = call
+  const number = readPartNumber(call)
+  const upload = await findUpload(call)
+  const source = await readCopySource(call)
+  const rangeText = header(request, 'x-amz-copy-source-range')
+  if (rangeText !== undefined && !/^bytes=\d+-\d+$/.test(rangeText)) {
+    throw new S3Error('InvalidArgument', 'The x-amz-copy-source-range value must be of the form bytes=first-last')
+  }
+  const { body, size } = await openSource(store, source, rangeText)
+  const carrier = { ...request, headers: [['content-length', String(size)] as const], body }
+  const payload = await openPayload(carrier, { ...admission, payload: null }, 'md5', upload.checksum?.name)
+  const part = await multipart(call).putPart(upload.id, number, payload.body, { length: size, finish: payload.finish })
+  return xmlResponse(
+    s3Element('CopyPartResult', [
+      element('LastModified', part.modifiedAt.toISOString()),
+      element('ETag', `"${part.etag}"`),
+      ...partChecksum(part.checksum),
+    ]),
+  )
+}
+
+type WantedPart = CompletedPart & { checksums: Map<ChecksumName, string> }
+
+export async function completeUpload(call: ObjectCall): Promise<S3Response> {
+  const { request, admission, bucket, key } = call
+  const payload = await openPayload(withoutChecksums(call), admission, 'md5')
+  const root = await readXml(payload.body, longXml)
+  payload.finish()
+  const upload = await findUpload(call)
+  const parts = readParts(root.children.filter(child => child.name === 'Part'))
+  if (root.name !== 'CompleteMultipartUpload' || parts.length === 0) {
+    throw new S3Error('MalformedXML', 'CompleteMultipartUpload with at least one Part expected.')
+  }
+  for (const [at, part] of parts.entries()) {
+    if (part.partNumber <= (parts[at - 1]?.partNumber ?? 0)) {
+      throw new S3Error('InvalidPartOrder', 'The list of parts was not in ascending order.')
+    }
+  }
+  const condition = readPutCondition(request)
+  const record = await multipart(call).completeUpload(
+    upload.id,
+    parts.map(({ partNumber, etag }) => ({ partNumber, etag })),
+    { finish: records => finishUpload(call, upload, parts, records), ...(condition && { condition }) },
+  )
+  return xmlResponse(
+    s3Element('CompleteMultipartUploadResult', [
+      element('Location', `/${bucket}/${key}`),
+      element('Bucket', bucket),
+      element('Key', key),
+      element('ETag', `"${record.etag}"`),
+      ...(record.checksum
+        ? [
+            element(`Checksum${record.checksum.name}`, record.checksum.value),
+            element('ChecksumType', record.checksum.type),
+          ]
+        : []),
+    ]),
+  )
+}
+
+/** The checksum headers of a completion speak of the object, not of the XML that is the body. */
+function withoutChecksums({ request }: ObjectCall) {
+  const headers = request.headers.filter(([name]) => !/^x-amz-(checksum-|sdk-checksum-)/i.test(name))
+  return { ...request, headers }
+}
+
+function finishUpload(call: ObjectCall, upload: UploadRecord, wanted: WantedPart[], parts: PartRecord[]): Finished {
+  for (const [at, part] of parts.entries()) {
+    for (const [name, value] of wanted[at]?.checksums ?? []) {
+      if (part.checksum?.name === name && part.checksum.value !== value) {
+        throw new StoreError('invalid-part', `part ${part.partNumber} has another checksum`)
+      }
+    }
+  }
+  const size = parts.reduce((sum, part) => sum + part.size, 0)
+  const announced = header(call.request, 'x-amz-mp-object-size')
+  if (announced !== undefined && announced !== String(size)) {
+    throw new S3Error('InvalidRequest', 'The x-amz-mp-object-size differs from the size of the parts.')
+  }
+  // S3's rule: MD5 of the parts' MD5s, and their number
+  const md5 = createHash('md5')
+  for (const part of parts) md5.update(Buffer.from(part.etag.slice(0, 32), 'hex'))
+  const etag = `${md5.digest('hex')}-${parts.length}`
+  const checksum = upload.checksum && wholeChecksum(upload.checksum, parts)
+  const sent = checksum && header(call.request, checksumHeader(checksum.name))
+  if (checksum && sent !== undefined && sent !== checksum.value && sent !== checksum.value.replace(/-\d+$/, '')) {
+    throw new S3Error('BadDigest', `The ${checksumHeader(checksum.name)} you specified did not match the parts.`)
+  }
+  return checksum ? { etag, checksum } : { etag }
+}
+
+/** Of the object from those of its parts; every part has one, as `uploadPart` takes it when the upload announced it. */
+function wholeChecksum({ name, type }: UploadChecksum, parts: PartRecord[]): Checksum {
+  const runs = parts.map(part => {
+    if (part.checksum?.name !== name)
+      throw new StoreError('invalid-part', `part ${part.partNumber} has no ${name} checksum`)
+    return { crc: Buffer.from(part.checksum.value, 'base64'), size: part.size }
+  })
+  if (type === 'FULL_OBJECT' && isCombinable(name))
+    return { name, type, value: combineCrcs(name, runs).toString('base64') }
+  return {
+    name,
+    type: 'COMPOSITE',
+    value: `${compositeOf(name, Buffer.concat(runs.map(run => run.crc)))}-${parts.length}`,
+  }
+}
+
+function compositeOf(name: ChecksumName, values: Buffer): string {
+  if (name === 'SHA1' || name === 'SHA256') return createHash(name.toLowerCase()).update(values).digest('base64')
+  if (name === 'CRC64NVME') throw new S3Error('InvalidRequest', 'CRC64NVME has no composite form.')
+  return crcOf(name, values).toString('base64')
+}
+
+function readParts(nodes: readonly XmlNode[]): WantedPart[] {
+  return nodes.map(node => {
+    const number = childText(node, 'PartNumber')?.trim() ?? ''
+    const etag = childText(node, 'ETag')
+    if (!/^\d{1,5}$/.test(number) || etag === undefined)
+      throw new S3Error('MalformedXML', 'Part needs PartNumber and ETag.')
+    const checksums = new Map<ChecksumName, string>()
+    for (const name of checksumNames) {
+      const value = childText(node, `Checksum${name}`)
+      if (value !== undefined) checksums.set(name, value.trim())
+    }
+    return { partNumber: Number(number), etag: bareTag(etag), checksums }
+  })
+}
+
+export async function abortUpload(call: ObjectCall): Promise<S3Response> {
+  const upload = await findUpload(call)
+  await multipart(call).abortUpload(upload.id)
+  return emptyResponse(204)
+}
+
+export async function listParts(call: ObjectCall): Promise<S3Response> {
+  const { query, bucket, key, admission } = call
+  const upload = await findUpload(call)
+  const marker = readCount(query, 'part-number-marker', 0, 10_000)
+  const limit = Math.max(1, readCount(query, 'max-parts', 1000, 1000))
+  const { parts, more } = await multipart(call).listParts(upload.id, marker, limit)
+  const name = encoder(query)
+  return xmlResponse(
+    s3Element('ListPartsResult', [
+      element('Bucket', bucket),
+      element('Key', name(key)),
+      element('UploadId', upload.id),
+      ownerElement(admission.principal, 'Initiator'),
+      ownerElement(admission.principal),
+      element('StorageClass', 'STANDARD'),
+      element('PartNumberMarker', marker),
+      element('NextPartNumberMarker', parts.at(-1)?.partNumber ?? 0),
+      element('MaxParts', limit),
+      element('IsTruncated', more),
+      ...checksumKind(upload.checksum),
+      ...parts.map(part =>
+        element('Part', [
+          element('PartNumber', part.partNumber),
+          element('LastModified', part.modifiedAt.toISOString()),
+          element('ETag', `"${part.etag}"`),
+          element('Size', part.size),
+          ...partChecksum(part.checksum),
+        ]),
+      ),
+    ]),
+  )
+}
+
+export async function listUploads(call: BucketCall): Promise<S3Response> {
+  const { query, bucket, admission } = call
+  const prefix = query.get('prefix') ?? ''
+  const delimiter = query.get('delimiter') || undefined
+  const keyMarker = query.get('key-marker') ?? ''
+  const idMarker = query.get('upload-id-marker') ?? ''
+  const limit = Math.max(1, readCount(query, 'max-uploads', 1000, 1000))
+  const name = encoder(query)
+  const { uploads, prefixes, more } = await multipart(call).listUploads(bucket, {
+    prefix,
+    limit,
+    ...(delimiter && { delimiter }),
+    ...(keyMarker !== '' && { afterKey: keyMarker }),
+    ...(keyMarker !== '' && idMarker !== '' && { afterUpload: idMarker }),
+  })
+  const last = uploads.at(-1)
+  const folded = prefixes.at(-1)
+  const foldedLast = folded !== undefined && (!last || compareKeys(folded, last.key) > 0)
+  return xmlResponse(
+    s3Element('ListMultipartUploadsResult', [
+      element('Bucket', bucket),
+      element('KeyMarker', name(keyMarker)),
+      element('UploadIdMarker', idMarker),
+      more ? element('NextKeyMarker', name((foldedLast ? folded : last?.key) ?? '')) : null,
+      more && !foldedLast ? element('NextUploadIdMarker', last?.id ?? '') : null,
+      delimiter ? element('Delimiter', name(delimiter)) : null,
+      element('Prefix', name(prefix)),
+      query.has('encoding-type') ? element('EncodingType', 'url') : null,
+      element('MaxUploads', limit),
+      element('IsTruncated', more),
+      ...uploads.map(upload =>
+        element('Upload', [
+          element('Key', name(upload.key)),
+          element('UploadId', upload.id),
+          ownerElement(admission.principal, 'Initiator'),
+          ownerElement(admission.principal),
+          element('StorageClass', 'STANDARD'),
+          element('Initiated', upload.startedAt.toISOString()),
+          ...checksumKind(upload.checksum),
+        ]),
+      ),
+      ...prefixes.map(item => element('CommonPrefixes', [element('Prefix', name(item))])),
+    ]),
+  )
+}
+
+function checksumKind(checksum: UploadChecksum | undefined): Xml[] {
+  return checksum ? [element('ChecksumAlgorithm', checksum.name), element('ChecksumType', checksum.type)] : []
+}
+
+function partChecksum(checksum: Checksum | undefined): Xml[] {
+  return checksum ? [element(`Checksum${checksum.name}`, checksum.value)] : []
+}

@@ -1,0 +1,167 @@
+import { hasCopy } from '../ability.ts'
+import {
+  leaveBody,
+  type ObjectAttributes,
+  type ObjectRead,
+  type ObjectRecord,
+  type ObjectStore,
+} from '../object-store.ts'
+import { checksumHeaders, objectHeaders, readAttributes } from './attributes.ts'
+import { emptyResponse, type ObjectCall, xmlResponse } from './call.ts'
+import { judgeConditions, readConditions, readPutCondition, readRange } from './conditions.ts'
+import { S3Error } from './fault.ts'
+import { header, type S3Response } from './message.ts'
+import { openPayload } from './payload.ts'
+import { checkedKey, decodePath, type Query } from './target.ts'
+import { element, s3Element } from './xml-out.ts'
+
+export async function putObject(call: ObjectCall): Promise<S3Response> {
+  const { request, admission, store, bucket, key, settings } = call
+  const attributes = readAttributes(request)
+  const condition = readPutCondition(request)
+  const { body, length, finish } = await openPayload(request, admission, settings.etags)
+  const record = await store.put(bucket, key, body, { attributes, length, finish, ...(condition && { condition }) })
+  return emptyResponse(200, [['etag', `"${record.etag}"`], ...checksumHeaders(record.checksum)])
+}
+
+export async function headObject(call: ObjectCall): Promise<S3Response> {
+  const record = await call.store.head(call.bucket, call.key)
+  if (!record) throw noSuchKey()
+  const { status, headers } = objectHead(call, record)
+  return { status, headers, body: null }
+}
+
+export async function getObject(call: ObjectCall): Promise<S3Response> {
+  const { store, bucket, key } = call
+  // an overwrite may come between the two looks: then look again
+  for (let turn = 0; turn < 5; turn++) {
+    const record = await store.head(bucket, key)
+    if (!record) throw noSuchKey()
+    const { status, headers, range } = objectHead(call, record)
+    if (status === 304) return { status, headers, body: null }
+    const read = await store.get(bucket, key, range ?? undefined)
+    if (!read) throw noSuchKey()
+    if (sameVersion(record, read)) return { status, headers, body: read.body }
+    await leaveBody(read.body)
+  }
+  throw new S3Error('SlowDown', 'The object is being replaced again and again.')
+}
+
+function sameVersion(record: ObjectRecord, { record: read }: ObjectRead): boolean {
+  return (
+    record.etag === read.etag && record.size === read.size && record.modifiedAt.getTime() === read.modifiedAt.getTime()
+  )
+}
+
+function objectHead({ request, query, admission }: ObjectCall, record: ObjectRecord) {
+  const overrides: Query = new Map([...query].filter(([name]) => name.startsWith('response-')))
+  if (overrides.size > 0 && !admission.principal) {
+    throw new S3Error('InvalidRequest', 'Request specific response headers cannot be used for anonymous GET requests.')
+  }
+  const part = query.get('partNumber')
+  if (part !== undefined && (part !== '1' || (record.parts ?? 1) > 1)) {
+    throw new S3Error('NotImplemented', 'Reading by part number is not implemented here; use a range.')
+  }
+  const headers = objectHeaders(record, overrides)
+  if (header(request, 'x-amz-checksum-mode')?.toUpperCase() === 'ENABLED')
+    headers.push(...checksumHeaders(record.checksum))
+  const verdict = judgeConditions(readConditions(request), record)
+  if (verdict === 'failed')
+    throw new S3Error('PreconditionFailed', 'At least one of the pre-conditions you specified did not hold')
+  if (verdict === 'not-modified') return { status: 304, headers, range: null }
+  const range = readRange(header(request, 'range'), record.size)
+  if (!range)
+    return { status: 200, headers: [...headers, ['content-length', String(record.size)]] satisfies Pairs, range }
+  // a checksum is of the whole object: with a part of it clients would compare in vain
+  const partial = headers.filter(([name]) => !name.startsWith('x-amz-checksum-'))
+  partial.push(['content-length', String(range.last - range.first + 1)])
+  partial.push(['content-range', `bytes ${range.first}-${range.last}/${record.size}`])
+  return { status: 206, headers: partial, range }
+}
+
+type Pairs = [string, string][]
+
+export type CopySource = { bucket: string; key: string; record: ObjectRecord }
+
+/** The object that x-amz-copy-source names, its conditions judged. */
+export async function readCopySource({ request, store }: ObjectCall): Promise<CopySource> {
+  const raw = header(request, 'x-amz-copy-source') ?? ''
+  const [name = '', version] = raw.split(/\?versionId=/)
+  if (version !== undefined && version !== 'null') throw new S3Error('NotImplemented', 'No versions are kept here.')
+  const path = decodePath(name).replace(/^\//, '')
+  const cut = path.indexOf('/')
+  const key = checkedKey(path.slice(cut + 1))
+  if (cut < 1 || key === null) throw new S3Error('InvalidArgument', 'x-amz-copy-source must be bucket/key.')
+  const bucket = path.slice(0, cut)
+  const record = await store.head(bucket, key)
+  if (!record) throw noSuchKey()
+  if (judgeConditions(readConditions(request, 'x-amz-copy-source-'), record) !== 'go') {
+    throw new S3Error('PreconditionFailed', 'At least one of the pre-conditions you specified did not hold')
+  }
+  return { bucket, key, record }
+}
+
+export async function copyObject(call: ObjectCall): Promise<S3Response> {
+  const { request, store, bucket, key } = call
+  const source = await readCopySource(call)
+  const directive = (header(request, 'x-amz-metadata-directive') ?? 'COPY').toUpperCase()
+  if (directive !== 'COPY' && directive !== 'REPLACE')
+    throw new S3Error('InvalidArgument', 'Unknown metadata directive.')
+  const given = readAttributes(request)
+  if (directive === 'COPY' && source.bucket === bucket && source.key === key) {
+    throw new S3Error(
+      'InvalidRequest',
+      'This copy request is illegal because it is trying to copy an object to itself without changing its metadata.',
+    )
+  }
+  // the ACL never goes along: asked for, or private
+  const { acl: _, ...kept } = source.record.attributes
+  const attributes = directive === 'REPLACE' ? given : { ...kept, ...(given.acl !== undefined && { acl: given.acl }) }
+  const condition = readPutCondition(request)
+  const record = hasCopy(store)
+    ? await store.copy(
+        source,
+        { bucket, key },
+        { attributes, sourceEtag: source.record.etag, ...(condition && { condition }) },
+      )
+    : await copyThrough(call, source, attributes)
+  if (!record) throw noSuchKey()
+  return xmlResponse(
+    s3Element('CopyObjectResult', [
+      element('LastModified', record.modifiedAt.toISOString()),
+      element('ETag', `"${record.etag}"`),
+      record.checksum ? element(`Checksum${record.checksum.name}`, record.checksum.value) : null,
+    ]),
+  )
+}
+
+/** The bytes pass through this process. */
+async function copyThrough(call: ObjectCall, source: CopySource, attributes: ObjectAttributes): Promise<ObjectRecord> {
+  const { request, store, bucket, key, admission } = call
+  const condition = readPutCondition(request)
+  const { body, size } = await openSource(store, source)
+  const carrier = { ...request, headers: [['content-length', String(size)] as const], body }
+  const payload = await openPayload(carrier, { ...admission, payload: null }, 'md5', source.record.checksum?.name)
+  return store.put(bucket, key, payload.body, {
+    attributes,
+    length: size,
+    finish: payload.finish,
+    ...(condition && { condition }),
+  })
+}
+
+/** @throws S3Error "PreconditionFailed" - replaced since it was judged */
+export async function openSource(store: ObjectStore, source: CopySource, rangeText?: string) {
+  const range = readRange(rangeText, source.record.size) ?? undefined
+  const read = await store.get(source.bucket, source.key, range)
+  if (!read) throw noSuchKey()
+  if (!sameVersion(source.record, read)) {
+    await leaveBody(read.body)
+    throw new S3Error('PreconditionFailed', 'The source was replaced meanwhile.')
+  }
+  return { body: read.body, size: range ? range.last - range.first + 1 : read.record.size }
+}
+
+export function noSuchKey(): S3Error {
+  return new S3Error('NoSuchKey', 'The specified key does not exist.')
+}

@@ -1,3 +1,12 @@
+import type {
+  OpeningSuite,
+  PublicKey,
+  SealContext,
+  SealedSecret,
+  SymmetricSuite,
+  WrapSuite,
+} from '../format/wrap-suite.ts'
+
 /**
  * What Sealift asks of whatever holds keys: SoftHSM, TPM 2.0, smart card, USB or network HSM.
  *
@@ -25,7 +34,7 @@ export interface Token {
   destroyKey(label: string): Promise<boolean>
   /** `length` bytes of the token's random generator (1..1024). */
   random(length: number): Promise<Buffer>
-  /** A real operation, not a question about presence: signs a probe and verifies it. Throws what is wrong. */
+  /** A real operation, not a question about presence: signs a probe in the token and verifies it outside. Throws what is wrong. */
   health(): Promise<void>
   /** Calls so far that used a key or the random generator, enrolment included. */
   readonly operations: number
@@ -34,8 +43,10 @@ export interface Token {
 
 /** A token that can hold a symmetric key which seals and opens inside it (0x0030 AES-GCM, 0x0031 AES-KWP). */
 export interface SymmetricToken extends Token {
+  /** Makes an AES-256 key that never leaves the token: encrypt and decrypt (0x0030) or wrap and unwrap (0x0031), never both. */
   makeSymmetricKey(label: string, suite: SymmetricSuite): Promise<void>
-  seal(label: string, secret: Uint8Array, context: SealContext): Promise<SealedSecret>
+  /** Seals 32 bytes under a key of that label and suite. */
+  seal(label: string, suite: SymmetricSuite, secret: Uint8Array, context: SealContext): Promise<SealedSecret>
 }
 
 export function holdsSymmetricKeys(token: Token): token is SymmetricToken {
@@ -44,20 +55,16 @@ export function holdsSymmetricKeys(token: Token): token is SymmetricToken {
   )
 }
 
-export type OpeningSuite = 0x0010 | 0x0020
-export type SymmetricSuite = 0x0030 | 0x0031
-export type WrapSuite = OpeningSuite | SymmetricSuite
-
-/** SubjectPublicKeyInfo, DER. */
-export type PublicKey = { suite: 'ecdsa-p256' | OpeningSuite; spki: Buffer }
-
-/** `encapsulated` is the HPKE `enc`, the GCM nonce, or empty. */
-export type SealedSecret = { suite: WrapSuite; encapsulated: Buffer; ciphertext: Buffer }
-
-/** What the secret is bound to. Both sides build it alike, it is never transported with the secret. */
-export type SealContext = { info: string; aad: Uint8Array }
-
-export type SuiteOutcome = { suite: WrapSuite; outcome: 'passed' | 'absent' | 'failed'; detail: string }
+/**
+ * What the known-answer test of one suite showed. `mechanism` is the PKCS#11 mechanism number that gave the right answer
+ * (it differs between modules for AES-KWP), 0 where none did or none is needed.
+ */
+export type SuiteOutcome = {
+  suite: WrapSuite
+  outcome: 'passed' | 'absent' | 'failed'
+  mechanism: number
+  detail: string
+}
 
 export type TokenProfile = {
   label: string
@@ -77,7 +84,8 @@ export type TokenFault =
   | 'unsupported' // this token was not enrolled for that suite
   | 'refused' // the token or the check says that the bytes do not open
   | 'restarting' // the token process died and is coming back: try again
-  | 'configuration' // URI or PIN source is not usable
+  | 'configuration' // URI, PIN source, length or profile is not usable
+  | 'device' // the token answered with an error that has no place above; the message has its PKCS#11 name
 
 /** The one error class of `hsm/`. Never holds a PIN or key. */
 export class TokenError extends Error {

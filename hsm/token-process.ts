@@ -43,6 +43,7 @@ class Child {
   readonly #channel: Duplex
   #waiting: { resolve: (reply: Reply) => void; reject: (error: Error) => void } | null = null
   #lost: TokenError | null = null
+  readonly #onLost: () => void
 
   constructor(config: TokenProcessConfig, pins: Pins, onLost: () => void) {
     // A string URL is not rewritten by the compiler: the child runs from source or from what was built, as this file does.
@@ -56,14 +57,8 @@ class Child {
     if (!(channel instanceof Duplex) || !(pinPipe instanceof Duplex))
       throw new TokenError('restarting', 'the token process did not start')
     this.#channel = channel
-    const lose = (why: string) => {
-      if (this.#lost !== null) return
-      this.#lost = new TokenError('restarting', why)
-      this.process.kill('SIGKILL')
-      this.#waiting?.reject(this.#lost)
-      this.#waiting = null
-      onLost()
-    }
+    this.#onLost = onLost
+    const lose = (why: string) => this.#lose(why)
     const read = lineReader(line => {
       const waiting = this.#waiting
       this.#waiting = null
@@ -89,16 +84,23 @@ class Child {
     if (this.#lost !== null) throw this.#lost
     const { promise, resolve, reject } = Promise.withResolvers<Reply>()
     this.#waiting = { resolve, reject }
-    const timer = setTimeout(() => {
-      this.process.kill('SIGKILL') // also ends a stopped process
-      reject(new TokenError('restarting', `the token did not answer "${request.op}" within ${timeoutMs} ms`))
-    }, timeoutMs)
+    const timer = setTimeout(() => this.#lose(`the token did not answer "${request.op}" in ${timeoutMs} ms`), timeoutMs)
     try {
       this.#channel.write(encodeMessage(request))
       return await promise
     } finally {
       clearTimeout(timer)
     }
+  }
+
+  /** SIGKILL, because that ends a stopped process too. */
+  #lose(why: string): void {
+    if (this.#lost !== null) return
+    this.#lost = new TokenError('restarting', why)
+    this.process.kill('SIGKILL')
+    this.#waiting?.reject(this.#lost)
+    this.#waiting = null
+    this.#onLost()
   }
 
   async end(): Promise<void> {

@@ -96,7 +96,6 @@ export function contextHash(context: SealContext): Buffer {
   return hash.digest()
 }
 
-
 function rsaPublicKey(spki: Buffer): KeyObject {
   let key: KeyObject
   try {

@@ -14,7 +14,7 @@ import {
   X509CertificateGenerator,
 } from '@peculiar/x509'
 import { p256PublicKey } from '../format/hpke.ts'
-import { checkedCommonName, ECDSA_SHA256, readRequest, tokenCrypto } from './csr.ts'
+import { commonNameOnly, ECDSA_SHA256, readRequest, tokenCrypto } from './csr.ts'
 import { type Token, TokenError } from './token.ts'
 
 const CERTIFICATE_BYTES_MAX = 8192
@@ -33,7 +33,7 @@ export async function createAuthority(
   const { crypto, keys } = await tokenCrypto(token, label)
   const parameters = {
     serialNumber: newSerial(),
-    name: [{ CN: [checkedCommonName(commonName)] }],
+    name: commonNameOnly(commonName),
     ...checkedValidity(validity),
     signingAlgorithm: ECDSA_SHA256,
     keys,
@@ -78,7 +78,7 @@ export async function issueCertificate(
   ]
   const parameters = {
     serialNumber: newSerial(),
-    subject: [{ CN: [commonName] }],
+    subject: commonNameOnly(commonName),
     issuer: new X509Certificate(Buffer.from(authority)).subjectName,
     notBefore,
     notAfter,
@@ -118,7 +118,12 @@ export async function verifyCertificate(
   const structure = new X509Certificate(Buffer.from(certificate))
   const usages = structure.getExtension(KeyUsagesExtension)?.usages
   if (usages !== KeyUsageFlags.digitalSignature) throw refuse('its key is not for signatures alone')
-  if (!(await structure.verify({ publicKey: new X509Certificate(Buffer.from(authority)), signatureOnly: true }, new Crypto())))
+  if (
+    !(await structure.verify(
+      { publicKey: new X509Certificate(Buffer.from(authority)), signatureOnly: true },
+      new Crypto(),
+    ))
+  )
     throw refuse('the authority did not sign it')
   const [commonName, ...more] = structure.subjectName.getField('CN')
   if (commonName === undefined || more.length > 0) throw refuse('want one CN')
@@ -132,8 +137,7 @@ export async function verifyCertificate(
 }
 
 function parsed(der: Uint8Array, whose: string): { certificate: NodeCertificate; spki: Buffer } {
-  if (der.length > CERTIFICATE_BYTES_MAX)
-    throw refuse(`the ${whose}'s has more than ${CERTIFICATE_BYTES_MAX} bytes`)
+  if (der.length > CERTIFICATE_BYTES_MAX) throw refuse(`the ${whose}'s has more than ${CERTIFICATE_BYTES_MAX} bytes`)
   let certificate: NodeCertificate
   let spki: Buffer
   try {

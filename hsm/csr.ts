@@ -1,7 +1,7 @@
 /** Certificate request for a key in a token, signed there (PKCS#10, RFC 2986). */
 import 'reflect-metadata'
 import { Crypto, CryptoKey } from '@peculiar/webcrypto'
-import { Pkcs10CertificateRequest, Pkcs10CertificateRequestGenerator } from '@peculiar/x509'
+import { Name, Pkcs10CertificateRequest, Pkcs10CertificateRequestGenerator } from '@peculiar/x509'
 import { p256PublicKey } from '../format/hpke.ts'
 import { type Token, TokenError } from './token.ts'
 
@@ -25,7 +25,11 @@ export async function tokenCrypto(token: Token, label: string): Promise<TokenCry
     extractable: false,
     usages: ['sign' as const],
   })
-  const sign = async (algorithm: { name: string; hash?: string | { name: string } }, key: unknown, data: ArrayBuffer) => {
+  const sign = async (
+    algorithm: { name: string; hash?: string | { name: string } },
+    key: unknown,
+    data: ArrayBuffer,
+  ) => {
     const hash = typeof algorithm.hash === 'object' ? algorithm.hash.name : algorithm.hash
     if (key !== privateKey || algorithm.name !== 'ECDSA' || hash !== 'SHA-256')
       throw new TokenError('unsupported', 'this crypto signs ECDSA with SHA-256 and the one key in the token only')
@@ -39,8 +43,8 @@ export async function tokenCrypto(token: Token, label: string): Promise<TokenCry
 /** @returns DER of the request for the pair `label`, subject CN = `commonName` */
 export async function createRequest(token: Token, label: string, commonName: string): Promise<Buffer> {
   const { crypto, keys } = await tokenCrypto(token, label)
-  const name = [{ CN: [checkedCommonName(commonName)] }]
-  const request = await Pkcs10CertificateRequestGenerator.create({ name, keys, signingAlgorithm: ECDSA_SHA256 }, crypto)
+  const parameters = { name: commonNameOnly(commonName), keys, signingAlgorithm: ECDSA_SHA256 }
+  const request = await Pkcs10CertificateRequestGenerator.create(parameters, crypto)
   return Buffer.from(request.rawData)
 }
 
@@ -67,7 +71,13 @@ export async function readRequest(der: Uint8Array): Promise<{ commonName: string
   }
 }
 
-export function checkedCommonName(commonName: string): string {
+/** A distinguished name of one CN. @throws TokenError "configuration" - empty, too long, control characters */
+export function commonNameOnly(commonName: string): Name {
+  // As an object: in a plain string the library takes quotes, commas and # for syntax.
+  return new Name([{ CN: [{ utf8String: checkedCommonName(commonName) }] }])
+}
+
+function checkedCommonName(commonName: string): string {
   const length = [...commonName].length
   if (length < 1 || length > COMMON_NAME_CHARACTERS_MAX || /\p{Cc}/u.test(commonName))
     throw new TokenError('configuration', `common name: want 1 to ${COMMON_NAME_CHARACTERS_MAX} printable characters`)

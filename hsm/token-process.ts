@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { Duplex } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import {
   type CommandName,
   type Commands,
@@ -48,7 +49,7 @@ class Child {
   constructor(config: TokenProcessConfig, pins: Pins, onLost: () => void) {
     // A string URL is not rewritten by the compiler: the child runs from source or from what was built, as this file does.
     const main = new URL(`./process/main.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`, import.meta.url)
-    this.process = spawn(process.execPath, [main.pathname], {
+    this.process = spawn(process.execPath, [fileURLToPath(main)], {
       env: { ...config.environment },
       cwd: '/',
       stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'], // vendor modules write to stdout and stderr as they like
@@ -126,6 +127,7 @@ export class TokenProcess {
   /** Why no further start is tried: a PIN that is wrong once is wrong again, and tokens count. */
   #refusal: TokenError | null = null
   #closed: Promise<void> | null = null
+  readonly #closing = new AbortController()
 
   constructor(config: TokenProcessConfig, pins: Pins, attach: Attachment) {
     this.#config = config
@@ -166,6 +168,7 @@ export class TokenProcess {
 
   close(): Promise<void> {
     this.#closed ??= (async () => {
+      this.#closing.abort()
       const starting = await this.#starting?.catch(() => null)
       await (this.#child ?? starting)?.end()
       this.#child = null
@@ -179,13 +182,13 @@ export class TokenProcess {
     params: Commands[Name]['params'],
     repeatable: boolean,
   ): Promise<Commands[Name]['answer']> {
-    const child = await this.#ready()
+    const child = await this.#patiently()
     try {
       return await this.#exchange(child, op, params)
     } catch (error) {
       const lost = error instanceof TokenError && error.fault === 'restarting'
       if (!lost || !repeatable) throw error
-      return this.#exchange(await this.#ready(), op, params)
+      return this.#exchange(await this.#patiently(), op, params)
     }
   }
 
@@ -203,6 +206,18 @@ export class TokenProcess {
     return reply.answer as Commands[Name]['answer']
   }
 
+  /** A caller waits for a start, but not for a back-off that has grown long. */
+  async #patiently(): Promise<Child> {
+    const { promise, reject } = Promise.withResolvers<never>()
+    const why = new TokenError('restarting', 'the token process is being started again')
+    const timer = setTimeout(() => reject(why), 2 * this.#config.callTimeoutMs)
+    try {
+      return await Promise.race([this.#ready(), promise])
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
   #ready(): Promise<Child> {
     if (this.#closed !== null) return Promise.reject(new TokenError('absent', 'the token is closed'))
     if (this.#refusal !== null) return Promise.reject(this.#refusal)
@@ -216,8 +231,9 @@ export class TokenProcess {
   async #start(): Promise<Child> {
     if (this.#failures > 0) {
       const backoffMs = Math.min(BACKOFF_MS_MAX, BACKOFF_MS_MIN * 2 ** (this.#failures - 1))
-      await delay(backoffMs)
-      if (this.#closed !== null) throw new TokenError('absent', 'the token is closed')
+      await delay(backoffMs, null, { signal: this.#closing.signal }).catch(() => {
+        throw new TokenError('absent', 'the token is closed')
+      })
     }
     const child = new Child(this.#config, this.#pins, () => this.#lost(child))
     try {
@@ -237,7 +253,13 @@ export class TokenProcess {
     if (this.#child !== child) return
     this.#child = null
     this.#failures++
-    // Starts without being asked, so that the next caller does not wait. What fails here fails again for that caller.
-    if (this.#closed === null) this.#ready().catch(() => {})
+    // Starts without being asked, so that the next caller does not wait.
+    this.#revive()
+  }
+
+  #revive(): void {
+    this.#ready().catch(() => {
+      if (this.#closed === null && this.#refusal === null) this.#revive()
+    })
   }
 }

@@ -79,7 +79,8 @@ export function verifyTokenProfile(bytes: Uint8Array): SignedTokenProfile {
     throw new FormatError('limit', `signed token profile: at most ${PROFILE_BYTES_MAX + 128} bytes`)
   const pair = decoded(bytes)
   const [body, signature] = Array.isArray(pair) ? pair : []
-  const framed = Array.isArray(pair) && pair.length === 2 && body instanceof Uint8Array && signature instanceof Uint8Array
+  const framed =
+    Array.isArray(pair) && pair.length === 2 && body instanceof Uint8Array && signature instanceof Uint8Array
   if (!framed || signature.length !== SIGNATURE_BYTES) throw malformed('want [profile, signature]')
   if (!Buffer.from(encode([body, signature], rfc8949EncodeOptions)).equals(bytes)) throw malformed('encoding')
   const signed = decodeTokenProfile(body)

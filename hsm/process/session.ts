@@ -14,7 +14,8 @@ export function loadModule(path: string): pkcs11.PKCS11 {
     // Without the flag a module may assume that it is alone in its process. Never finalized: loaded for the process's life.
     module.C_Initialize({ flags: pkcs11.CKF_OS_LOCKING_OK })
   } catch (cause) {
-    throw new TokenError('absent', `PKCS#11 module ${path} does not load`, { cause })
+    const why = cause instanceof pkcs11.Pkcs11Error ? cause.message : 'the file is not such a library'
+    throw new TokenError('absent', `PKCS#11 module ${path} does not start: ${why}`, { cause })
   }
   return module
 }

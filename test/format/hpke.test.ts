@@ -46,6 +46,15 @@ for (const name of ['rfc9180-a3-1', 'p256-aes256gcm']) {
   })
 }
 
+test('what another implementation sealed with AES-256-GCM opens', () => {
+  const url = new URL('../vectors/hpke/pyca-p256-aes256gcm.json', import.meta.url)
+  const vector: Record<string, string> = JSON.parse(readFileSync(url, 'utf8'))
+  const hex = (field: string) => Buffer.from(vector[field] ?? '', 'hex')
+  const message = { encapsulated: hex('enc'), ciphertext: hex('ct') }
+  const agree = agreement(privateKey(hex('skRm'), hex('pkRm')))
+  assert.is(hpkeOpen(agree, hex('pkRm'), message, hex('info'), hex('aad')).toString(), 'made elsewhere')
+})
+
 test('a message opens for plaintexts of every edge length, by SPKI and by point', () => {
   const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const spki = pair.publicKey.export({ format: 'der', type: 'spki' })

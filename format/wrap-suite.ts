@@ -6,7 +6,7 @@
  */
 import { constants, createHash, createPublicKey, type KeyObject, publicEncrypt, timingSafeEqual } from 'node:crypto'
 import { FormatError } from './fault.ts'
-import { hpkeSeal, p256PublicKey } from './hpke.ts'
+import { hpkeSeal } from './hpke.ts'
 
 export const HPKE_P256 = 0x0010
 export const RSA_OAEP_SHA256 = 0x0020
@@ -94,12 +94,6 @@ export function contextHash(context: SealContext): Buffer {
     hash.update(length).update(part)
   }
   return hash.digest()
-}
-
-/** @throws FormatError "malformed" | "unsupported" - not an opening key of that suite */
-export function requireOpeningKey(publicKey: PublicKey): void {
-  if (publicKey.suite === RSA_OAEP_SHA256) rsaPublicKey(publicKey.spki)
-  else p256PublicKey(publicKey.spki)
 }
 
 function rsaPublicKey(spki: Buffer): KeyObject {

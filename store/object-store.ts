@@ -73,8 +73,8 @@ export type ObjectAttributes = {
   headers: Record<string, string>
   /** x-amz-meta-*: name without the prefix, lower case, to value */
   metadata: Record<string, string>
-  /** what the object stands for; only `sealift copy` sets others than 'data' */
-  kind?: 'data' | 'link'
+  /** target of the symbolic link that this (empty) object stands for; only `sealift copy` makes such */
+  link?: string
   /** lower-case canned ACL; a store that keeps no ACL ignores all but refuses none that the face let through */
   acl?: string
 }

@@ -10,7 +10,7 @@ export type MessageKind =
   | 'checkpoint'
   | 'custody-event'
   | 'receipt'
-  | 'token-profile'
+  | 'device-request'
   | 'job-order'
   | 'freshness'
   | 'erase-certificate'

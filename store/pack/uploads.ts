@@ -81,7 +81,13 @@ export function uploadVerbs(engine: Engine, locks: NameLocks, gate: Gatekeeper):
       const { object } = await sealStream(engine, gate, PART, body, (bytes, digest) => {
         requireLength(bytes, options.length)
         find(id)
-        const base = metadataOf(upload.bucket, upload.key, upload.attributes, engine.now(), options.finish())
+        const base = metadataOf(
+          upload.bucket,
+          upload.key,
+          upload.attributes,
+          engine.now(),
+          options.finish(digest.bytes),
+        )
         return { ...base, digest, part: { upload: id, number: partNumber } }
       })
       const [part] = partsOf(index, id, partNumber - 1, 1)

@@ -163,6 +163,7 @@ on('headers and metadata come back as they went in; overrides replace them', asy
   const got = await ask('GET /bkt/k')
   for (const [name, value] of Object.entries(sent)) assert.is(got.headers.get(name), value, name)
   assert.is(got.headers.get('last-modified'), 'Fri, 02 Jan 2026 03:04:05 GMT')
+  assert.is(code(await ask('GET /bkt/k?response-content-type=a%0D%0Ab')), 'InvalidArgument')
   const other = await ask('GET /bkt/k?response-content-type=a%2Fb&response-expires=never')
   assert.is(other.headers.get('content-type'), 'a/b')
   assert.is(other.headers.get('expires'), 'never')
@@ -299,6 +300,26 @@ on(
   },
   'cheap',
 )
+
+on('an unsigned payload framed as aws-chunked is unframed, its trailer verified', async ask => {
+  const sent = {
+    'x-amz-content-sha256': 'STREAMING-UNSIGNED-PAYLOAD-TRAILER',
+    'content-encoding': 'aws-chunked,gzip',
+    'x-amz-decoded-content-length': '1',
+    'x-amz-trailer': 'x-amz-checksum-crc32',
+  }
+  const body = (value: string) => `1\r\nx\r\n0\r\nx-amz-checksum-crc32:${value}\r\n\r\n`
+  const value = crcOf('CRC32', Buffer.from('x')).toString('base64')
+  assert.is((await ask('PUT /bkt/k', sent, body(value))).status, 200)
+  const got = await ask('GET /bkt/k', { 'x-amz-checksum-mode': 'ENABLED' })
+  assert.is(got.text, 'x')
+  assert.is(got.headers.get('content-encoding'), 'gzip')
+  assert.is(got.headers.get('x-amz-checksum-crc32'), value)
+  assert.is(code(await ask('PUT /bkt/l', sent, body('AAAAAA=='))), 'BadDigest')
+  assert.is((await ask('HEAD /bkt/l')).status, 404)
+  const { 'x-amz-decoded-content-length': _, ...without } = sent
+  assert.is(code(await ask('PUT /bkt/l', without, body(value))), 'MissingContentLength')
+})
 
 on('a canned ACL is kept, shown and changed; content and ETag stay', async ask => {
   await ask('PUT /bkt/k', { 'x-amz-acl': 'public-read' }, 'x')

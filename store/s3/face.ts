@@ -16,17 +16,10 @@ import { answerOf, errorXml, internalError, S3Error } from './fault.ts'
 import type { Gate } from './gate.ts'
 import { listObjects, listObjectsV2 } from './listing-verbs.ts'
 import { header, type S3Request, type S3Response } from './message.ts'
-import {
-  abortUpload,
-  completeUpload,
-  createUpload,
-  listParts,
-  listUploads,
-  uploadPart,
-  uploadPartCopy,
-} from './multipart-verbs.ts'
+import { abortUpload, completeUpload, createUpload, uploadPart, uploadPartCopy } from './multipart-verbs.ts'
 import { copyObject, getObject, headObject, putObject } from './object-verbs.ts'
 import { parseTarget, type Query, type Target } from './target.ts'
+import { listParts, listUploads } from './upload-listing-verbs.ts'
 
 export type Face = (request: S3Request) => Promise<S3Response>
 export type FaceOptions = {

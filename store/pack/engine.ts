@@ -116,7 +116,7 @@ export class Engine {
         const sequence = ++this.#sequence
         const committedAt = this.now()
         const envelope = this.#envelope(epoch, object)
-        const run = this.#run(writer, epoch, at)
+        const run = this.#run(writer, epoch, at, 'offset' in body ? body.offset : undefined)
         const bodyOffset = 'offset' in body ? body.offset : object.kind === COMPOSITE ? 0 : run.at
         if ('buffers' in body && object.kind !== COMPOSITE) run.add(encodeBodyHead(), ...body.buffers)
         const commitOffset = run.at
@@ -175,8 +175,11 @@ export class Engine {
     }
   }
 
-  /** Collects the frames of one run; the epoch's own frame comes first where this pack does not have it yet (W1). */
-  #run(writer: PackWriter, epoch: LiveEpoch, end: PackEnd) {
+  /**
+   * Collects the frames of one run; the epoch's own frame comes first where this pack does not have it yet (W1).
+   * @param from - where the run really begins, when its body was written ahead
+   */
+  #run(writer: PackWriter, epoch: LiveEpoch, end: PackEnd, from?: number) {
     const buffers: Buffer[] = []
     let { offset, previous } = end
     const run = {
@@ -198,7 +201,7 @@ export class Engine {
       },
     }
     if (!writer.epochs.has(epoch.id)) {
-      writer.epochs.add(epoch.id)
+      writer.epochs.set(epoch.id, { offset: from ?? end.offset, previous: end.previous })
       run.frame(FRAME.epoch, epoch.frame)
     }
     return run

@@ -1,12 +1,21 @@
 import { newId, type PackId } from '../../format/bytes.ts'
 import type { PackHead } from '../../format/checkpoint.ts'
+import type { WalkStart } from '../../format/pack-walk.ts'
 import { StoreError } from '../object-store.ts'
 import { type Drive, type DriveFile, freeBytes, listPacks, openForReading, packPath } from './drive.ts'
 import type { PackOwner } from './epoch-source.ts'
 import { PackWriter } from './pack-writer.ts'
 
 /** A pack that is not written any more, or one of an earlier start. */
-export type ClosedPack = { pack: PackId; drive: Drive; number: number; length: number; head: Buffer }
+export type ClosedPack = {
+  pack: PackId
+  drive: Drive
+  number: number
+  length: number
+  head: Buffer
+  /** where each epoch of this start begins in it */
+  epochs: ReadonlyMap<string, WalkStart>
+}
 
 /** Packs grow to about this; an object that is larger makes its pack longer. */
 const PACK_TARGET_BYTES = 1 << 30
@@ -101,20 +110,38 @@ export class PackSet {
   async #retire(writer: PackWriter): Promise<void> {
     const { length, head } = writer.durable
     this.#open.delete(writer.id)
-    this.#closed.set(writer.id, { pack: writer.id, drive: writer.drive, number: writer.number, length, head })
+    this.#closed.set(writer.id, {
+      pack: writer.id,
+      drive: writer.drive,
+      number: writer.number,
+      length,
+      head,
+      epochs: writer.epochs,
+    })
     await writer.close()
   }
 
-  /** Length and head of every pack, as far as it is on stable storage. */
-  heads(): PackHead[] {
-    const closed = [...this.#closed.values()].map(each => ({
-      pack: each.pack,
-      drive: each.drive.volume.drive,
-      length: each.length,
-      head: each.head,
-    }))
-    const open = [...this.#open.values()].map(each => ({ pack: each.id, drive: each.driveId, ...each.durable }))
-    return [...closed, ...open].sort((a, b) => (a.pack < b.pack ? -1 : 1))
+  /**
+   * Length and head of every pack: as far as it is on stable storage, and not into what an epoch that is not closed has written. So all
+   * that a checkpoint does not cover lies after the lengths that it names, and recovery finds it there.
+   *
+   * @param closed - whether the epoch's leaves are in the tree
+   */
+  heads(closed: (epoch: string) => boolean): PackHead[] {
+    const head = (
+      pack: PackId,
+      drive: Drive,
+      end: { length: number; head: Buffer },
+      epochs: ReadonlyMap<string, WalkStart>,
+    ): PackHead => {
+      let { length, head } = end
+      for (const [epoch, start] of epochs)
+        if (!closed(epoch) && start.offset < length) ({ offset: length, previous: head } = start)
+      return { pack, drive: drive.volume.drive, length, head }
+    }
+    const retired = [...this.#closed.values()].map(each => head(each.pack, each.drive, each, each.epochs))
+    const open = [...this.#open.values()].map(each => head(each.id, each.drive, each.durable, each.epochs))
+    return [...retired, ...open].sort((a, b) => (a.pack < b.pack ? -1 : 1))
   }
 
   /** A writer on that drive, for leaves: every drive gets a copy. */

@@ -317,7 +317,11 @@ async function readPacks(
         const start = signed === undefined ? PACK_START : { offset: signed.length, previous: signed.head }
         const tail = await readTail(read, file.size, start, last?.checkpoint.lastSequence ?? 0)
         tails.push({ ...tail, pack: path })
-        found.push({ path, tail, closed: { pack: header.pack, drive, number, length: tail.end, head: tail.head } })
+        found.push({
+          path,
+          tail,
+          closed: { pack: header.pack, drive, number, length: tail.end, head: tail.head, epochs: new Map() },
+        })
       } finally {
         await file.close()
       }

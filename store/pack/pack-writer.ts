@@ -1,7 +1,7 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import type { DriveId, PackId } from '../../format/bytes.ts'
 import { encodePackHeader, type PackHeader } from '../../format/frame.ts'
-import { PACK_START } from '../../format/pack-walk.ts'
+import { PACK_START, type WalkStart } from '../../format/pack-walk.ts'
 import { StoreError } from '../object-store.ts'
 import { type Drive, packPath, syncPacks } from './drive.ts'
 
@@ -21,8 +21,8 @@ export class PackWriter {
   readonly header: PackHeader
   readonly number: number
   readonly drive: Drive
-  /** epochs whose epoch frame this pack has */
-  readonly epochs = new Set<string>()
+  /** epochs that have frames here, and where the first of them begins: recovery reads an unclosed epoch from there */
+  readonly epochs = new Map<string, WalkStart>()
   readonly #file: FileHandle
   #next: PackEnd
   #durable: { length: number; head: Buffer }

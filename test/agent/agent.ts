@@ -9,7 +9,11 @@ const MAIN = fileURLToPath(new URL('../../agent/main.ts', import.meta.url))
 export type Outcome = { code: number | null; stdout: string; stderr: string }
 
 /** Runs one command to its end. `input` is given on descriptor 3, for `--code-fd 3`. */
-export function sealift(prepared: Pick<Prepared, 'state' | 'drive'>, args: string[], input: string | null = null): Promise<Outcome> {
+export function sealift(
+  prepared: Pick<Prepared, 'state' | 'drive'>,
+  args: string[],
+  input: string | null = null,
+): Promise<Outcome> {
   const child = start(prepared, args, input)
   let stdout = ''
   let stderr = ''
@@ -24,10 +28,14 @@ export function sealift(prepared: Pick<Prepared, 'state' | 'drive'>, args: strin
 
 function start(prepared: Pick<Prepared, 'state' | 'drive'>, args: string[], input: string | null): ChildProcess {
   const code = input === null ? [] : ['--code-fd', '3']
-  const child = spawn(process.execPath, [MAIN, '--state', prepared.state, '--drive', prepared.drive, ...code, ...args], {
-    stdio: ['ignore', 'pipe', 'pipe', input === null ? 'ignore' : 'pipe'],
-    env: { PATH: process.env.PATH },
-  })
+  const child = spawn(
+    process.execPath,
+    [MAIN, '--state', prepared.state, '--drive', prepared.drive, ...code, ...args],
+    {
+      stdio: ['ignore', 'pipe', 'pipe', input === null ? 'ignore' : 'pipe'],
+      env: { PATH: process.env.PATH },
+    },
+  )
   const pipe = child.stdio[3]
   if (input !== null && pipe !== null && pipe !== undefined && 'end' in pipe) {
     // a command that needs no code closes the descriptor unread
@@ -37,7 +45,14 @@ function start(prepared: Pick<Prepared, 'state' | 'drive'>, args: string[], inpu
   return child
 }
 
-export type Running = { url: string; port: number; process: ChildProcess; kill(): Promise<void>; stop(): Promise<number | null>; errors(): string }
+export type Running = {
+  url: string
+  port: number
+  process: ChildProcess
+  kill(): Promise<void>
+  stop(): Promise<number | null>
+  errors(): string
+}
 
 /** Starts `serve` on a free port and waits for its ready line. */
 export async function startAgent(prepared: Prepared, options: { locked?: true } = {}): Promise<Running> {

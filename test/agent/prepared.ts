@@ -29,7 +29,15 @@ export type Prepared = {
 
 const DAY_MS = 86_400_000
 
-export async function prepareDevice(options: { mode?: JobMode; limits?: Partial<Grant['epochLimits']>; readBack?: Grant['readBack']; expiresAt?: number; buckets?: string[] } = {}): Promise<Prepared> {
+export async function prepareDevice(
+  options: {
+    mode?: JobMode
+    limits?: Partial<Grant['epochLimits']>
+    readBack?: Grant['readBack']
+    expiresAt?: number
+    buckets?: string[]
+  } = {},
+): Promise<Prepared> {
   const root = mkdtempSync(join(tmpdir(), 'sealift-agent-'))
   const state = join(root, 'state')
   mkdirSync(state, { mode: 0o700 })
@@ -40,7 +48,13 @@ export async function prepareDevice(options: { mode?: JobMode; limits?: Partial<
   await provider.makeSigningKey('ca')
   const ca = await createAuthority(provider, 'ca', 'Test CA', validity)
   await provider.makeSigningKey('grants')
-  const signerCertificate = await issueCertificate(provider, 'ca', ca, await createRequest(provider, 'grants', 'grants'), validity)
+  const signerCertificate = await issueCertificate(
+    provider,
+    'ca',
+    ca,
+    await createRequest(provider, 'grants', 'grants'),
+    validity,
+  )
   const deviceCertificate = await issueCertificate(provider, 'ca', ca, request.csr, validity)
   const importPublic = await provider.makeOpeningKey('import', 0x0010)
   const job = newId<JobId>()
@@ -68,8 +82,20 @@ export async function prepareDevice(options: { mode?: JobMode; limits?: Partial<
   const signed = await signGrant(grant, message => provider.sign('grants', message))
   const code = newUnlockCode()
   const drive = join(root, 'drive')
-  const volume = { format: 1 as const, job, device: request.device, drive: newId<DriveId>(), number: 1, createdAt: new Date(now).toISOString() }
-  await createDrive(drive, volume, sealGrantFile(signed, grant.id, readUnlockCode(code), randomBytes(32)), 'A drive of a test.\n')
+  const volume = {
+    format: 1 as const,
+    job,
+    device: request.device,
+    drive: newId<DriveId>(),
+    number: 1,
+    createdAt: new Date(now).toISOString(),
+  }
+  await createDrive(
+    drive,
+    volume,
+    sealGrantFile(signed, grant.id, readUnlockCode(code), randomBytes(32)),
+    'A drive of a test.\n',
+  )
   return {
     root,
     state,

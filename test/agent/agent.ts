@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type { Prepared } from './prepared.ts'
 
-const MAIN = fileURLToPath(new URL('../../agent/main.ts', import.meta.url))
+const SEALIFT = fileURLToPath(new URL('../../bin/sealift', import.meta.url))
 
 export type Outcome = { code: number | null; stdout: string; stderr: string }
 
@@ -28,14 +28,10 @@ export function sealift(
 
 function start(prepared: Pick<Prepared, 'state' | 'drive'>, args: string[], input: string | null): ChildProcess {
   const code = input === null ? [] : ['--code-fd', '3']
-  const child = spawn(
-    process.execPath,
-    [MAIN, '--state', prepared.state, '--drive', prepared.drive, ...code, ...args],
-    {
-      stdio: ['ignore', 'pipe', 'pipe', input === null ? 'ignore' : 'pipe'],
-      env: { PATH: process.env.PATH },
-    },
-  )
+  const child = spawn(SEALIFT, ['--state', prepared.state, '--drive', prepared.drive, ...code, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe', input === null ? 'ignore' : 'pipe'],
+    env: { PATH: process.env.PATH },
+  })
   const pipe = child.stdio[3]
   if (input !== null && pipe !== null && pipe !== undefined && 'end' in pipe) {
     // a command that needs no code closes the descriptor unread

@@ -38,7 +38,7 @@ export type DeviceStatus = {
   wrongCodes: number
   nextTryInSeconds: number
   tokenOperations: number | null
-  recovered: { objects: number; torn: number; damage: number } | null
+  recovered: { objects: number; torn: number; damage: number; lost: { bucket: string; key: string }[] } | null
 }
 
 /**
@@ -265,6 +265,7 @@ export class Device {
               objects: job.store.recovered.objects,
               torn: job.store.recovered.torn.length,
               damage: job.store.recovered.damage.length,
+              lost: job.store.recovered.lost.slice(0, 1000),
             },
     }
   }

@@ -30,6 +30,8 @@ export function showStatus(terminal: Terminal, status: StatusAnswer): void {
         : `${status.recovered.objects} objects, ${status.recovered.damage} damaged places`,
     ],
   ]
+  for (const { bucket, key } of status.recovered?.lost ?? [])
+    terminal.say(`lost to damage on the drive, put it again: ${bucket}/${key}`)
   for (const [name, value] of rows) if (value !== null && value !== '') terminal.out(`${name.padEnd(12)} ${value}`)
 }
 

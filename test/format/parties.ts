@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { createECDH, randomBytes } from 'node:crypto'
 import { type DeviceId, type DriveId, type GrantId, type JobId, newId } from '../../format/bytes.ts'
 import { type Grant, signGrant } from '../../format/grant.ts'
 import { newUnlockCode } from '../../format/unlock-code.ts'
@@ -57,4 +57,12 @@ export async function makeParties() {
     unlockCode,
     grantShare,
   }
+}
+
+/** The public half, and the recipient's part of the key agreement, of a P-256 private key of 32 bytes. */
+export function ecdhOf(privateKey: Buffer): { spki: Buffer; agree: (point: Buffer) => Buffer } {
+  const own = createECDH('prime256v1')
+  own.setPrivateKey(privateKey)
+  const prefix = Buffer.from('3059301306072a8648ce3d020106082a8648ce3d030107034200', 'hex')
+  return { spki: Buffer.concat([prefix, own.getPublicKey()]), agree: point => own.computeSecret(point) }
 }

@@ -40,7 +40,7 @@ export function reportLines(report: Report): string[] {
   return [
     `${report.check} ${shown(report.subject)}`,
     ...Object.entries(report.found).map(([name, value]) => `  ${name.padEnd(width)}  ${shown(value)}`),
-    ...report.notes.map(note => `  note: ${note}`),
+    ...report.notes.map(note => `  note: ${shown(note)}`),
     ...report.faults.map(each => `  FAULT (${each.fault}) ${shown(each.where)}: ${shown(each.message)}`),
     report.faults.length === 0 ? 'ok' : `NOT OK: ${report.faults.length} fault${report.faults.length === 1 ? '' : 's'}`,
   ]

@@ -303,15 +303,20 @@ async function readPacks(
   const tails: (Tail & { pack: string })[] = []
   const found: { path: string; closed: ClosedPack; tail: Tail }[] = []
   for (const drive of drives)
-    for (const number of await listPacks(drive)) {
-      const path = packPath(drive, number)
+    for (const name of await listPacks(drive)) {
+      const path = packPath(drive, name)
       const file = await openForReading(path)
       try {
         const read = windowed(file.read)
         const header = await headerOrNull(read, file.size)
         // a crash between creating the file and its header: nothing was ever acknowledged from it
         if (header === null) continue
-        if (header.job !== owner.job || header.device !== owner.device || header.drive !== drive.volume.drive)
+        if (
+          header.pack !== name ||
+          header.job !== owner.job ||
+          header.device !== owner.device ||
+          header.drive !== drive.volume.drive
+        )
           throw new StoreError('damaged', `${path} is of another job, device or drive`)
         const signed = last?.checkpoint.packs.find(each => each.pack === header.pack)
         if (signed !== undefined && signed.length > file.size)
@@ -322,7 +327,7 @@ async function readPacks(
         found.push({
           path,
           tail,
-          closed: { pack: header.pack, drive, number, length: tail.end, head: tail.head, epochs: new Map() },
+          closed: { pack: header.pack, drive, length: tail.end, head: tail.head, epochs: new Map() },
         })
       } finally {
         await file.close()

@@ -1,8 +1,8 @@
 import { writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { Command, Option } from 'commander'
 import { fingerprint, readDeviceRequest } from '../format/device-request.ts'
-import { prepareDeviceToken } from '../hsm/device-token.ts'
+import { deviceTokenDirectory, prepareDeviceToken } from '../hsm/device-token.ts'
 import { readCode } from './code.ts'
 import type { CredentialsAnswer, SealAnswer, StatusAnswer } from './commander.ts'
 import { fail, onDevice, type Session } from './commands/run.ts'
@@ -219,7 +219,7 @@ program
     run(async ({ config, terminal }) => {
       if (what !== 'request') throw new AgentError('usage', `identity ${what}: wanted \`identity request\``)
       const request = await prepareDeviceToken({
-        directory: join(config.stateDirectory, 'token'),
+        directory: deviceTokenDirectory(config.stateDirectory),
         ...(config.tokenUri !== null && { uri: config.tokenUri }),
       })
       const { device, identity } = readDeviceRequest(request)

@@ -9,7 +9,7 @@ import { type Grant, type JobMode, sealGrantFile, signGrant } from '../../format
 import { newUnlockCode, readUnlockCode } from '../../format/unlock-code.ts'
 import { createAuthority, issueCertificate } from '../../hsm/certificate.ts'
 import { createRequest } from '../../hsm/csr.ts'
-import { prepareDeviceToken } from '../../hsm/device-token.ts'
+import { deviceTokenDirectory, prepareDeviceToken } from '../../hsm/device-token.ts'
 import { openMemoryToken } from '../../hsm/memory-token.ts'
 import type { Token } from '../../hsm/token.ts'
 import { createDrive } from '../../store/pack/drive.ts'
@@ -41,7 +41,7 @@ export async function prepareDevice(
   const root = mkdtempSync(join(tmpdir(), 'sealift-agent-'))
   const state = join(root, 'state')
   mkdirSync(state, { mode: 0o700 })
-  const request = readDeviceRequest(await prepareDeviceToken({ directory: join(state, 'token') }))
+  const request = readDeviceRequest(await prepareDeviceToken({ directory: deviceTokenDirectory(state) }))
   const provider = openMemoryToken({ label: 'provider' })
   const now = Date.now()
   const validity = { notBefore: new Date(now - DAY_MS), notAfter: new Date(now + 365 * DAY_MS) }

@@ -52,14 +52,14 @@ async function serve(config: KeystoreConfig): Promise<void> {
       return { fault: known.fault, message: known.message }
     }),
   ]
-  let ending: Promise<void> | null = null
-  const end = () => {
-    ending ??= (async () => {
-      for (const server of servers) await server.close()
-      await authority.close()
-      await token.close()
-      process.exit(0)
-    })()
+  let ending = false
+  const end = async () => {
+    if (ending) return
+    ending = true
+    for (const server of servers) await server.close()
+    await authority.close()
+    await token.close()
+    process.exit(0)
   }
   process.stdin.on('end', end).on('error', end).resume()
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, end)

@@ -57,7 +57,7 @@ export async function initialiseKeystore(program: KeystoreProgram): Promise<Reco
 }
 
 function launch({ entry, config }: KeystoreProgram, command: string): ChildProcess {
-  return spawn(process.execPath, [entry, command, config], { env: {}, cwd: '/', stdio: ['pipe', 'pipe', 'ignore'] })
+  return spawn(process.execPath, [entry, command, config], { env: {}, cwd: '/', stdio: ['pipe', 'pipe', 'inherit'] })
 }
 
 /** What it says first; an empty object when it ends without a word. */

@@ -85,6 +85,6 @@ try {
 } catch (error) {
   const fault = error instanceof TokenError ? error.fault : 'failed'
   say({ ready: false, fault, message: error instanceof Error ? error.message : String(error) })
-  complain(error)
+  if (!(error instanceof TokenError)) complain(error)
   process.exit(fault === 'absent' ? 69 : fault === 'exists' ? 73 : fault === 'configuration' ? 78 : 1)
 }

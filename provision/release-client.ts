@@ -9,15 +9,29 @@ import { RELEASE_CALLS } from '../format/release-calls.ts'
  * anew. Calls under way when it dies fail with `unavailable`; none is repeated here.
  */
 export function openRelease(path: string): KeyRelease & { close(): void } {
-  let current: Promise<CallClient<KeyRelease>> | null = null
+  let connecting: Promise<CallClient<KeyRelease>> | null = null
+  let held: CallClient<KeyRelease> | null = null
   let closed = false
-  const client = async (): Promise<CallClient<KeyRelease>> => {
-    if (closed) throw gone()
-    const held = await current?.catch(() => null)
-    if (held !== null && held !== undefined && !held.ended) return held
-    const next = connectSocket(path, gone).then(socket => callClient(socket, RELEASE_CALLS, faultOf, gone))
-    current = next
-    return next
+  const connect = async (): Promise<CallClient<KeyRelease>> => {
+    try {
+      const socket = await connectSocket(path, gone)
+      held = callClient(socket, RELEASE_CALLS, faultOf, gone)
+      if (closed) held.close()
+      return held
+    } catch (error) {
+      connecting = null
+      throw error
+    }
+  }
+  // decided without waiting: calls that come together share one connection
+  const client = (): Promise<CallClient<KeyRelease>> => {
+    if (closed) return Promise.reject(gone())
+    if (held?.ended) {
+      held = null
+      connecting = null
+    }
+    connecting ??= connect()
+    return connecting
   }
   const call =
     <Given extends unknown[], Answer>(pick: (at: KeyRelease) => (...given: Given) => Promise<Answer>) =>
@@ -37,7 +51,7 @@ export function openRelease(path: string): KeyRelease & { close(): void } {
     signReceipt: call(at => at.signReceipt),
     close() {
       closed = true
-      current?.then(held => held.close()).catch(() => {})
+      held?.close()
     },
   }
 }

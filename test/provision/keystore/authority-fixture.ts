@@ -129,6 +129,7 @@ export type TestDevice = {
     grantHash?: Buffer
     epoch?: EpochId
     key?: Buffer
+    sealed?: Buffer
   }): Promise<Buffer>
 }
 
@@ -160,8 +161,12 @@ export async function testDevice(administration: Administration, job: JobId): Pr
   }))
   const record: TestDevice['record'] = (changes = {}) => {
     const head = { epoch, job, device, grantHash: grantHash(signed), createdAt: 1, maxObjects: 10, maxBytes: 10 }
-    const { key, ...rest } = changes
-    return makeKeyRecord(key ?? epochKey, { ...head, ...rest }, recipients, message => token.sign('identity', message))
+    const { key, sealed, ...rest } = changes
+    const to = recipients.map(each => ({
+      ...each,
+      seal: (secret: Uint8Array, context: Parameters<typeof sealTo>[2]) => each.seal(sealed ?? secret, context),
+    }))
+    return makeKeyRecord(key ?? epochKey, { ...head, ...rest }, to, message => token.sign('identity', message))
   }
   const context = (place: ObjectPlace, objectId: ObjectId) => ({ account: grant.account, job, objectId, ...place })
   const common = { kekKind: EPOCH_KEK, kekId: epoch, job } as const

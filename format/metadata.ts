@@ -3,6 +3,7 @@ import { type EpochId, idBytes, type JobId, type ObjectId } from './bytes.ts'
 import { type CborValue, decodeCbor, encodeCbor, Fields } from './cbor.ts'
 import { DIGEST_BYTES, type DigestId, parseDigestId } from './digest.ts'
 import { openSmall, sealSmall } from './epoch-key.ts'
+import { FormatError } from './fault.ts'
 import { label } from './kdf.ts'
 
 /**
@@ -35,7 +36,11 @@ const BUCKET_BYTES_LIMIT = 255
 const LINK_BYTES_LIMIT = 4096
 const PAIRS_LIMIT = 512
 
+/** @throws FormatError "limit" - what no reader would take is not written */
 export function encodeMetadata(metadata: ObjectMetadata): Buffer {
+  writable('bucket', metadata.bucket, BUCKET_BYTES_LIMIT)
+  writable('key', metadata.key, KEY_BYTES_LIMIT)
+  writable('link', metadata.link ?? '', LINK_BYTES_LIMIT)
   const map: { [name: string]: CborValue } = {
     b: metadata.bucket,
     k: metadata.key,
@@ -49,7 +54,15 @@ export function encodeMetadata(metadata: ObjectMetadata): Buffer {
   if (metadata.checksum !== undefined) map.c = [metadata.checksum.name, metadata.checksum.value, metadata.checksum.type]
   if (metadata.digest !== undefined) map.d = [metadata.digest.id, metadata.digest.bytes]
   if (metadata.part !== undefined) map.p = [metadata.part.upload, metadata.part.number]
-  return encodeCbor(map)
+  const out = encodeCbor(map)
+  if (out.length > METADATA_LIMIT)
+    throw new FormatError('limit', `object metadata: at most ${METADATA_LIMIT} bytes, found ${out.length}`)
+  return out
+}
+
+function writable(name: string, text: string, max: number): void {
+  if (text.length > max || Buffer.byteLength(text) > max)
+    throw new FormatError('limit', `object metadata: ${name} has more than ${max} bytes`)
 }
 
 /** @throws FormatError "malformed" | "limit" | "unsupported" */
@@ -67,8 +80,9 @@ export function parseMetadata(bytes: Uint8Array): ObjectMetadata {
   if (fields.has('t')) out.contentType = fields.text('t', 1024)
   if (fields.has('l')) out.link = fields.text('l', LINK_BYTES_LIMIT)
   if (fields.has('c')) {
-    const [name, value, type] = fields.list('c', 3, tupleText)
-    out.checksum = { name: name ?? '', value: value ?? '', type: type ?? '' }
+    const triple = new Fields(named(['name', 'value', 'type'], fields.take('c')), `${what}: checksum`)
+    out.checksum = { name: triple.text('name', 256), value: triple.text('value', 256), type: triple.text('type', 256) }
+    triple.end()
   }
   if (fields.has('d')) {
     const pair = new Fields(named(['id', 'bytes'], fields.take('d')), `${what}: digest`)
@@ -82,11 +96,6 @@ export function parseMetadata(bytes: Uint8Array): ObjectMetadata {
   }
   fields.end()
   return out
-}
-
-function tupleText(item: CborValue, what: string): string {
-  const fields = new Fields({ item }, what)
-  return fields.text('item', 256)
 }
 
 function named(names: string[], value: CborValue): CborValue {

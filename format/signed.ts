@@ -25,13 +25,16 @@ function signedBytes(kind: MessageKind, payload: Uint8Array): Buffer {
   return Buffer.concat([Buffer.from(`sealift/v1 ${kind}\0`, 'ascii'), payload])
 }
 
-/** @returns CBOR [kind, payload, signature] */
+/** @returns CBOR [kind, payload, signature]. @throws FormatError "limit" - longer than any reader takes */
 export async function signMessage(kind: MessageKind, payload: CborValue, sign: Sign): Promise<Buffer> {
   const body = encodeCbor(payload)
   const signature = await sign(signedBytes(kind, body))
   if (signature.length !== SIGNATURE_BYTES)
     throw new FormatError('malformed', `signature: wanted ${SIGNATURE_BYTES} bytes, found ${signature.length}`)
-  return encodeCbor([kind, body, signature])
+  const message = encodeCbor([kind, body, signature])
+  if (message.length > MESSAGE_LIMIT)
+    throw new FormatError('limit', `${kind}: ${message.length} bytes; no reader takes more than ${MESSAGE_LIMIT}`)
+  return message
 }
 
 /** A signed message taken apart, its signature not yet judged. */
@@ -55,15 +58,15 @@ export function parseSigned(bytes: Uint8Array, kind: MessageKind, limit = MESSAG
  */
 export function verifySigned(message: Unverified, publicKey: Uint8Array | KeyObject): Fields {
   const key = publicKey instanceof Uint8Array ? signingKey(publicKey) : publicKey
-  const good = verify(
-    'sha256',
-    signedBytes(message.kind, message.payload),
-    { key, dsaEncoding: 'ieee-p1363' },
-    message.signature,
-  )
-  if (!good)
+  if (!fitsSignature(signedBytes(message.kind, message.payload), message.signature, key))
     throw new FormatError('tampered', `${message.kind}: its signature does not fit the key that should have signed it`)
   return unverifiedFields(message)
+}
+
+/** ECDSA P-256 over SHA-256 of `bytes`, signature 64 bytes r ‖ s. */
+export function fitsSignature(bytes: Uint8Array, signature: Uint8Array, key: KeyObject): boolean {
+  if (signature.length !== SIGNATURE_BYTES) return false
+  return verify('sha256', bytes, { key, dsaEncoding: 'ieee-p1363' }, signature)
 }
 
 /** The fields before any judgement: only to learn which key ought to have signed. */

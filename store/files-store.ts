@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { type FileHandle, open, opendir, rename, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { AclStore } from './ability.ts'
 import type { BlobReader, Blobs } from './blobs.ts'
-import { makeDirectoryDurable, writeStreamDurable } from './durable.ts'
+import { makeDirectoryDurable, syncDirectory, writeStreamDurable } from './durable.ts'
 import type { Index } from './index-store.ts'
 import { openIndexedStore } from './indexed-store.ts'
 import { lockDirectory } from './lock.ts'
@@ -64,13 +64,16 @@ function fileBlobs(directory: string): Blobs {
       }
     },
     async keep(blob) {
+      const shelf = dirname(kept(blob))
       try {
         await rename(incoming(blob), kept(blob))
       } catch (error) {
         if (errorCode(error) !== 'ENOENT') throw error
-        await makeDirectoryDurable(join(directory, 'blobs', blob.slice(0, 2)), 0o700)
+        await makeDirectoryDurable(shelf, 0o700)
         await rename(incoming(blob), kept(blob))
       }
+      // fsync(dir) before the index may forget that the blob was arriving: a lost move would look like a leftover
+      await syncDirectory(shelf)
     },
     async *unkept() {
       for await (const { name } of await opendir(join(directory, 'incoming'))) yield name

@@ -90,8 +90,11 @@ export type PutOptions = {
   attributes: ObjectAttributes
   /** bytes to come, when the caller knows; a body of another length is fault `incomplete-body` */
   length?: number
-  /** called once after the last byte and before the commit; throwing refuses the upload */
-  finish: () => Finished
+  /**
+   * Called once after the last byte and before the commit; throwing refuses the upload. An engine that hashes the content anyway
+   * says what it found (32 bytes), so that the caller need not.
+   */
+  finish: (contentDigest?: Uint8Array) => Finished
   /** decided at the commit, not before: faults `precondition-failed` */
   condition?: PutCondition
 }

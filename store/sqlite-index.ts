@@ -73,7 +73,12 @@ export function openSqliteIndex(options: SqliteIndexOptions): Index {
       return end ? between.all(table, prefix, end, limit) : from.all(table, prefix, limit)
     },
     write(changes) {
-      write(changes)
+      try {
+        write(changes)
+      } catch (error) {
+        if (!(error instanceof Error && 'code' in error && error.code === 'SQLITE_FULL')) throw error
+        throw new StoreError('full', 'no room left for the index', { cause: error })
+      }
     },
     close() {
       if (database.open) database.close()

@@ -81,7 +81,13 @@ export function uploadVerbs(engine: Engine, locks: NameLocks, gate: Gatekeeper):
       const { object } = await sealStream(engine, gate, PART, body, (bytes, digest) => {
         requireLength(bytes, options.length)
         find(id)
-        const base = metadataOf(upload.bucket, upload.key, upload.attributes, engine.now(), options.finish())
+        const base = metadataOf(
+          upload.bucket,
+          upload.key,
+          upload.attributes,
+          engine.now(),
+          options.finish(digest.bytes),
+        )
         return { ...base, digest, part: { upload: id, number: partNumber } }
       })
       const [part] = partsOf(index, id, partNumber - 1, 1)
@@ -166,14 +172,19 @@ function choose(
 ): { record: PartRecord; part: CompositePart }[] {
   if (wanted.length === 0) throw new StoreError('invalid-part', 'at least one part is needed')
   const all = new Map(partsOf(engine.index, id, 0, MOST_PARTS).map(each => [each.number, each.row]))
-  return wanted.map(({ partNumber, etag }, at) => {
+  const chosen = wanted.map(({ partNumber, etag }, at) => {
     const row = all.get(partNumber)
     if (row === undefined || row.etag !== etag || partNumber <= (wanted[at - 1]?.partNumber ?? 0))
       throw new StoreError('invalid-part', `part ${partNumber} is missing, has another ETag or is out of order`)
-    if (row.size < LEAST_PART_BYTES && at < wanted.length - 1)
-      throw new StoreError('part-too-small', `part ${partNumber} holds ${row.size} bytes, want ${LEAST_PART_BYTES}`)
     return { record: toPartRecord(partNumber, row), part: toCompositePart(row) }
   })
+  const small = chosen.slice(0, -1).find(each => each.record.size < LEAST_PART_BYTES)
+  if (small !== undefined)
+    throw new StoreError(
+      'part-too-small',
+      `part ${small.record.partNumber} holds ${small.record.size} bytes, want ${LEAST_PART_BYTES}`,
+    )
+  return chosen
 }
 
 /** Tombstones what has arrived of an upload, and drops its rows. */

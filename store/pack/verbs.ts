@@ -1,7 +1,7 @@
-import { createHash, randomInt } from 'node:crypto'
+import { randomInt } from 'node:crypto'
 import { BodySealer } from '../../format/body.ts'
 import { newId, type ObjectId } from '../../format/bytes.ts'
-import { SHA_256 } from '../../format/digest.ts'
+import { BLAKE3_256, startDigest } from '../../format/digest.ts'
 import { OBJECT, type PART } from '../../format/envelope.ts'
 import { encodeBodyHead } from '../../format/frame.ts'
 import type { ObjectMetadata } from '../../format/metadata.ts'
@@ -54,7 +54,7 @@ async function sealAndCommit(
   const objectId = newId<ObjectId>()
   const objectKey = newObjectKey()
   const sealer = new BodySealer(objectId, objectKey, engine.owner.digest)
-  const source = createHash('sha256')
+  const source = startDigest(BLAKE3_256)
   let held: Buffer[] = []
   let heldBytes = 0
   const lane: { own: { writer: PackWriter; offset: number } | null } = { own: null }
@@ -79,7 +79,7 @@ async function sealAndCommit(
     const { sealed, summary } = sealer.finish()
     if (lane.own === null) held.push(...sealed)
     else await take(sealed)
-    const metadata = describe(summary.plaintextLength, { id: SHA_256, bytes: source.digest() })
+    const metadata = describe(summary.plaintextLength, { id: BLAKE3_256, bytes: source.digest() })
     const object: ToCommit = { kind, objectId, objectKey, coreHeader: sealer.coreHeader, summary, parts: [], metadata }
     const { own } = lane
     const place =
@@ -228,7 +228,10 @@ export function objectVerbs(
           }),
           (bytes, digest) => {
             requireLength(bytes, options.length)
-            return { ...metadataOf(bucket, key, options.attributes, engine.now(), options.finish()), digest }
+            return {
+              ...metadataOf(bucket, key, options.attributes, engine.now(), options.finish(digest.bytes)),
+              digest,
+            }
           },
         )
         const row = readObject(index, bucket, key)

@@ -25,8 +25,10 @@ export async function createBucket(call: BucketCall): Promise<S3Response> {
   if (!isBucketName(bucket)) throw new S3Error('InvalidBucketName', 'The specified bucket is not valid.')
   const acl = readCannedAcl(request)
   // a location may come along: every region is this one
+  let size = 0
   for await (const chunk of request.body) {
-    if (chunk.length > 64 * 1024) throw new S3Error('EntityTooLarge', 'The configuration is too long.')
+    size += chunk.length
+    if (size > 64 * 1024) throw new S3Error('EntityTooLarge', 'The configuration is too long.')
   }
   if (acl && acl !== 'private' && !hasAcl(store)) throw new S3Error('NotImplemented', 'This store keeps no ACLs.')
   await store.createBucket(bucket)

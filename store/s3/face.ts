@@ -16,17 +16,10 @@ import { answerOf, errorXml, internalError, S3Error } from './fault.ts'
 import type { Gate } from './gate.ts'
 import { listObjects, listObjectsV2 } from './listing-verbs.ts'
 import { header, type S3Request, type S3Response } from './message.ts'
-import {
-  abortUpload,
-  completeUpload,
-  createUpload,
-  listParts,
-  listUploads,
-  uploadPart,
-  uploadPartCopy,
-} from './multipart-verbs.ts'
+import { abortUpload, completeUpload, createUpload, uploadPart, uploadPartCopy } from './multipart-verbs.ts'
 import { copyObject, getObject, headObject, putObject } from './object-verbs.ts'
 import { parseTarget, type Query, type Target } from './target.ts'
+import { listParts, listUploads } from './upload-listing-verbs.ts'
 
 export type Face = (request: S3Request) => Promise<S3Response>
 export type FaceOptions = {
@@ -46,7 +39,10 @@ export function s3Face({ gate, settings, onError }: FaceOptions): Face {
       const admission = await gate.admit(request)
       const call = { request, query: target.query, admission, store: admission.store, settings }
       const response = await route(call, target)
-      return { ...response, headers: [...headers, ...response.headers] }
+      const { body } = response
+      const reported =
+        body === null || body instanceof Uint8Array ? body : reporting(body, error => onError(error, requestId))
+      return { ...response, headers: [...headers, ...response.headers], body: reported }
     } catch (error) {
       const answer = answerOf(error) ?? internalError
       if (answer.status === 500) onError(error, requestId)
@@ -56,6 +52,26 @@ export function s3Face({ gate, settings, onError }: FaceOptions): Face {
       return { status: answer.status, headers: [...headers, ['content-type', 'application/xml']], body }
     }
   }
+}
+
+/** The same body; what breaks in the middle of it is told, as no answer can say it any more. */
+function reporting(body: AsyncIterable<Uint8Array>, report: (error: unknown) => void): AsyncIterable<Uint8Array> {
+  const source = body[Symbol.asyncIterator]()
+  const iterator: AsyncIterator<Uint8Array> = {
+    async next() {
+      try {
+        return await source.next()
+      } catch (error) {
+        report(error)
+        throw error
+      }
+    },
+    async return() {
+      await source.return?.()
+      return { done: true, value: undefined }
+    },
+  }
+  return { [Symbol.asyncIterator]: () => iterator }
 }
 
 /** Query fields that are no subresource: parameters of verbs below, and what SDKs add. */

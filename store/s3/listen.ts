@@ -8,6 +8,7 @@ import {
 } from 'node:http'
 import { createServer as createHttps } from 'node:https'
 import type { AddressInfo } from 'node:net'
+import { leaveBody } from '../object-store.ts'
 import type { Face } from './face.ts'
 import type { S3Request, S3Response } from './message.ts'
 
@@ -45,7 +46,7 @@ const drainMilliseconds = 2000
 export async function listen(options: ListenOptions): Promise<Listener> {
   const http = options.tls ? createHttps({ ...server, ...options.tls }) : createHttp(server)
   const onRequest = (request: IncomingMessage, response: ServerResponse, continues: boolean) => {
-    serve(options, request, response, continues).catch(() => request.destroy())
+    serve(options, request, response, continues).catch(() => response.end(() => request.destroy()))
   }
   http.on('request', (request, response) => onRequest(request, response, false))
   // 100 Continue is sent when the handler first asks for the body: a refused upload is refused before its bytes
@@ -70,8 +71,11 @@ async function shut(http: Server, graceSeconds: number): Promise<void> {
   http.close()
   http.closeIdleConnections()
   const timer = setTimeout(() => http.closeAllConnections(), graceSeconds * 1000)
+  // connections whose last answer went out after the close fall idle one by one
+  const sweep = setInterval(() => http.closeIdleConnections(), 50)
   await closed
   clearTimeout(timer)
+  clearInterval(sweep)
 }
 
 async function serve(options: ListenOptions, request: IncomingMessage, response: ServerResponse, continues: boolean) {
@@ -96,7 +100,14 @@ async function serve(options: ListenOptions, request: IncomingMessage, response:
 async function send(options: ListenOptions, request: IncomingMessage, response: ServerResponse, answer: S3Response) {
   // what the client still sends belongs to no later request
   if (!request.complete) response.shouldKeepAlive = false
-  response.writeHead(answer.status, wireHeaders(request, answer))
+  try {
+    response.writeHead(answer.status, wireHeaders(request, answer))
+  } catch (error) {
+    // a header value no wire can carry: the body is left unread, the caller gets a bare 500
+    if (answer.body !== null && !(answer.body instanceof Uint8Array)) await leaveBody(answer.body)
+    response.writeHead(500).end()
+    throw error
+  }
   const { body } = answer
   if (body === null || body instanceof Uint8Array) response.end(body ?? undefined)
   else {

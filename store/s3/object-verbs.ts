@@ -58,6 +58,9 @@ function objectHead({ request, query, admission }: ObjectCall, record: ObjectRec
   if (overrides.size > 0 && !admission.principal) {
     throw new S3Error('InvalidRequest', 'Request specific response headers cannot be used for anonymous GET requests.')
   }
+  if ([...overrides.values()].some(value => /\p{Cc}/u.test(value))) {
+    throw new S3Error('InvalidArgument', 'A response header cannot hold control characters.')
+  }
   const part = query.get('partNumber')
   if (part !== undefined && (part !== '1' || (record.parts ?? 1) > 1)) {
     throw new S3Error('NotImplemented', 'Reading by part number is not implemented here; use a range.')

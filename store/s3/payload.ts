@@ -26,7 +26,9 @@ export async function openPayload(
   etags: EtagPolicy,
   wanted?: ChecksumName,
 ): Promise<Payload> {
-  const declared = admission.payload ?? header(request, 'x-amz-content-sha256') ?? 'UNSIGNED-PAYLOAD'
+  // where the signature leaves the payload open, the header still says how it is framed
+  const signed = admission.payload === 'UNSIGNED-PAYLOAD' ? null : admission.payload
+  const declared = signed ?? header(request, 'x-amz-content-sha256') ?? 'UNSIGNED-PAYLOAD'
   const mode = chunkedMode(declared)
   const length = readLength(header(request, mode ? 'x-amz-decoded-content-length' : 'content-length'))
   const trailers = mode?.trailer ? trailerNames(header(request, 'x-amz-trailer')) : []

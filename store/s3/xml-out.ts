@@ -5,11 +5,7 @@ const escapes: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;'
 
 /** Text for element content and attributes. Control characters become references, as S3 answers them. */
 export function escapeXml(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to escape
-  return text.replace(
-    /[&<>"'\u0000-\u001f\u007f\ufffe\uffff]/g,
-    char => escapes[char] ?? `&#x${char.charCodeAt(0).toString(16)};`,
-  )
+  return text.replace(/[&<>"'\p{Cc}\ufffe\uffff]/gu, char => escapes[char] ?? `&#x${char.charCodeAt(0).toString(16)};`)
 }
 
 /** `null` and `undefined` children are left out. */

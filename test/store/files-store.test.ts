@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -74,6 +76,42 @@ test('what a crash left in incoming is removed at open when nobody refers to it,
   assert.ok(read)
   assert.is((await collect(read.body)).toString(), 'hello')
   await second.close()
+})
+
+test('killed in the middle of writing, every acknowledged object is whole at the next open', async () => {
+  const directory = mkdtempSync(join(root, 'k-'))
+  const module = JSON.stringify(new URL('../../store/files-store.ts', import.meta.url).href)
+  const script = `
+    import { openFilesStore } from ${module}
+    const store = await openFilesStore({ directory: ${JSON.stringify(directory)}, clock: () => new Date() })
+    await store.createBucket('b')
+    const options = { attributes: { headers: {}, metadata: {} }, finish: () => ({ etag: 'e' }) }
+    const write = async lane => {
+      for (let at = 0; ; at++) {
+        const key = lane + '/' + at
+        await store.put('b', key, (async function* () { yield Buffer.from(key.repeat(1000)) })(), options)
+        console.log(key)
+      }
+    }
+    await Promise.all(['x', 'y', 'z'].map(write))`
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
+  let told = ''
+  child.stdout.on('data', chunk => {
+    told += chunk
+    if (told.split('\n').length > 40) child.kill('SIGKILL')
+  })
+  await once(child, 'close')
+  const acknowledged = told.split('\n').slice(0, -1)
+  assert.ok(acknowledged.length >= 40)
+  const store = await openFilesStore({ directory, clock })
+  for (const key of acknowledged) {
+    const read = await store.get('b', key)
+    assert.is(read && (await collect(read.body)).toString(), key.repeat(1000))
+  }
+  assert.equal(readdirSync(join(directory, 'incoming')), [])
+  const { objects } = await store.list('b', { prefix: '', limit: 1000 })
+  assert.is(blobCount(directory), objects.length, 'no body is left that nobody refers to')
+  await store.close()
 })
 
 test('deleted and overwritten bodies leave the disk', async () => {

@@ -1,15 +1,13 @@
-import { type DeviceId, idBytes, type JobId, type ObjectId } from './bytes.ts'
-import { type CborValue, decodeCbor, encodeCbor, Fields } from './cbor.ts'
-import { CORE_HEADER_BYTES } from './core-header.ts'
-import { DIGEST_BYTES, type DigestId, parseDigestId } from './digest.ts'
-import { COMPOSITE, type CompositePart, ENVELOPE_LIMIT, MAX_PARTS, OBJECT, PART } from './envelope.ts'
-import { FormatError } from './fault.ts'
-import { METADATA_LIMIT } from './metadata.ts'
+import type { DeviceId, JobId, ObjectId } from './bytes.ts'
+import { decodeCbor, encodeCbor, Fields } from './cbor.ts'
+import type { DigestId } from './digest.ts'
+import type { CompositePart, EnvelopeKind } from './envelope.ts'
+import type { Receipt } from './receipt.ts'
 
 /**
  * `KeyRelease`: what the public store and intake may ask of the authority, and what it answers. Whoever asks hands over the caller's own
  * proof; the authority judges it itself and believes nothing that the asking process says about the caller.
- * On the socket: BE32 length ‖ deterministic CBOR, pipelined; answers carry the request's number. @see FORMAT.md §13
+ * A `proof` is a `RequestProof` in bytes. On the socket: `message-frame.ts`, pipelined. @see FORMAT.md §13
  */
 export interface KeyRelease {
   /** Who signed this request. Faults `no-credential`, `bad-proof`, `disabled`. */
@@ -32,8 +30,8 @@ export interface KeyRelease {
   reseal(station: StationProof, keyRecord: Uint8Array): Promise<void>
   /** Intake: whether each object's key opens in its context and fits its header. */
   prove(station: StationProof, objects: ProveObject[]): Promise<ProveOutcome[]>
-  /** Intake: signs the receipt over these lines. */
-  signReceipt(station: StationProof, receipt: Uint8Array): Promise<Buffer>
+  /** Intake: signs the receipt over these lines; job, device, account and time are the authority's own. */
+  signReceipt(station: StationProof, receipt: Receipt): Promise<Buffer>
 }
 
 export type Principal = { account: string; name: string; accessKey: string }
@@ -48,8 +46,14 @@ export const CANNED_ACLS = ['private', 'public-read'] as const
 
 export type WrapRequest = {
   proof: Uint8Array
+  /**
+   * Of a multipart upload's completion: the proof of the request that created it, from which the ACL is taken. Its expiry is forgiven,
+   * a disabled credential is not.
+   */
+  creation: Uint8Array | null
+  /** what the proof asks for by x-amz-acl, `private` where it says nothing; `private` for a part */
   acl: CannedAcl
-  kind: typeof OBJECT | typeof PART | typeof COMPOSITE
+  kind: EnvelopeKind
   objectId: ObjectId
   /** 102 bytes; empty for a composite */
   coreHeader: Uint8Array
@@ -89,18 +93,18 @@ export type BindRequest = { proof: Uint8Array; object: StoredObject; acl: Canned
 /** Intake's station: its own secret, known to the authority by digest, and the job that it works on. */
 export type StationProof = { station: string; secret: Uint8Array; job: JobId; device: DeviceId }
 export type JobAnswer = {
-  order: Uint8Array
+  order: Buffer
+  /** one line a grant, newest first: a device that was prepared again has several */
   devices: { device: DeviceId; identitySpki: Buffer; grantHash: Buffer }[]
+  /** signs job orders and grants */
+  orderSpki: Buffer
   receiptSpki: Buffer
+  /** of the receipt key, from the provider's CA */
+  receiptCertificate: Buffer
+  caCertificate: Buffer
 }
 
-export type ProveObject = {
-  envelope: Uint8Array
-  coreHeader: Uint8Array
-  bucket: string
-  key: string
-  part?: { upload: string; number: number }
-}
+export type ProveObject = { envelope: Uint8Array; coreHeader: Uint8Array; place: ObjectPlace }
 export type ProveOutcome = { outcome: 'proved' | 'refused'; reason: string }
 export const PROVE_BATCH = 1000
 
@@ -137,130 +141,4 @@ export function parseBinding(bytes: Uint8Array): { owner: string; acl: CannedAcl
   const out = { owner: fields.text('owner', 128), acl: fields.oneOf('acl', CANNED_ACLS) }
   fields.end()
   return out
-}
-
-export const MESSAGE_BYTES_LIMIT = 32 << 20
-const PROOF_LIMIT = 64 << 10
-
-type Codec<T> = { encode: (value: T) => CborValue; take: (value: CborValue, what: string) => T }
-
-const place: Codec<ObjectPlace> = {
-  encode: value => ({ b: value.bucket, k: value.key, u: value.part?.upload ?? '', n: value.part?.number ?? 0 }),
-  take: (value, what) => {
-    const fields = new Fields(value, what)
-    const out: ObjectPlace = { bucket: fields.text('b', 255), key: fields.text('k', 1024) }
-    const upload = fields.text('u', 128)
-    const number = fields.count('n', 10_000)
-    if (upload !== '') out.part = { upload, number }
-    fields.end()
-    return out
-  },
-}
-
-const stored: Codec<StoredObject> = {
-  encode: value => ({
-    e: value.envelope,
-    c: value.coreHeader,
-    a: value.account,
-    j: value.job === null ? null : idBytes(value.job),
-    p: place.encode(value.place),
-    r: value.binding,
-  }),
-  take: (value, what) => {
-    const fields = new Fields(value, what)
-    const job = fields.take('j')
-    const out: StoredObject = {
-      envelope: fields.bytes('e', { max: ENVELOPE_LIMIT }),
-      coreHeader: fields.bytes('c', { max: CORE_HEADER_BYTES }),
-      account: fields.text('a', 128),
-      job: job === null ? null : new Fields({ j: job }, what).id<JobId>('j'),
-      place: place.take(fields.take('p'), what),
-      binding: fields.bytes('r', { max: 1024 }),
-    }
-    fields.end()
-    return out
-  },
-}
-
-const part: Codec<CompositePart> = {
-  encode: value => ({
-    o: idBytes(value.objectId),
-    n: value.plaintextLength,
-    b: value.bodyLength,
-    i: value.digestId,
-    d: value.digest,
-  }),
-  take: (value, what) => {
-    const fields = new Fields(value, what)
-    const out: CompositePart = {
-      objectId: fields.id('o'),
-      plaintextLength: fields.count('n'),
-      bodyLength: fields.count('b'),
-      digestId: parseDigestId(fields.count('i', 255)),
-      digest: fields.bytes('d', DIGEST_BYTES),
-    }
-    fields.end()
-    return out
-  },
-}
-
-const station: Codec<StationProof> = {
-  encode: value => ({ s: value.station, x: value.secret, j: idBytes(value.job), d: idBytes(value.device) }),
-  take: (value, what) => {
-    const fields = new Fields(value, what)
-    const out: StationProof = {
-      station: fields.text('s', 128),
-      secret: fields.bytes('x', 32),
-      job: fields.id('j'),
-      device: fields.id('d'),
-    }
-    fields.end()
-    return out
-  },
-}
-
-export const RELEASE_CODECS = { place, stored, part, station } as const
-
-const kindOf = (found: number): WrapRequest['kind'] => {
-  if (found !== OBJECT && found !== PART && found !== COMPOSITE)
-    throw new FormatError('unsupported', `wrap: kind ${found}`)
-  return found
-}
-
-export const wrapCodec: Codec<WrapRequest> = {
-  encode: value => ({
-    proof: value.proof,
-    acl: value.acl,
-    kind: value.kind,
-    object: idBytes(value.objectId),
-    core: value.coreHeader,
-    place: place.encode(value.place),
-    plain: value.plaintextLength,
-    body: value.bodyLength,
-    digestId: value.digestId,
-    digest: value.digest,
-    parts: value.parts.map(part.encode),
-    metadata: value.metadata,
-    key: value.objectKey,
-  }),
-  take: (value, what) => {
-    const fields = new Fields(value, what)
-    const out: WrapRequest = {
-      proof: fields.bytes('proof', { max: PROOF_LIMIT }),
-      acl: fields.oneOf('acl', CANNED_ACLS),
-      kind: kindOf(fields.count('kind', 255)),
-      objectId: fields.id('object'),
-      coreHeader: fields.bytes('core', { max: CORE_HEADER_BYTES }),
-      place: place.take(fields.take('place'), what),
-      plaintextLength: fields.count('plain'),
-      bodyLength: fields.count('body'),
-      digestId: parseDigestId(fields.count('digestId', 255)),
-      digest: fields.bytes('digest', DIGEST_BYTES),
-      parts: fields.list('parts', MAX_PARTS, part.take),
-      metadata: fields.bytes('metadata', { max: METADATA_LIMIT }),
-      objectKey: fields.bytes('key', 32),
-    }
-    fields.end()
-    return out
-  },
 }

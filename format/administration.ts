@@ -1,0 +1,200 @@
+import type { DeviceId, GrantId, JobId } from './bytes.ts'
+import { args, bytes, type Calls, count, flag, idOf, listOf, nothing, octets, oneOf, record, text } from './codec.ts'
+import { GRANT_LIMIT, JOB_MODES, type JobMode } from './grant.ts'
+import { CANNED_ACLS, type CannedAcl } from './release.ts'
+
+/** What an operator asks of the authority, over a socket of its own. Framed as `KeyRelease` is. */
+export interface Administration {
+  /** Fault `exists` when the name is taken. Makes the account's master key in the token. */
+  createAccount(name: string): Promise<Account>
+  listAccounts(): Promise<Account[]>
+  /** @param account - id or name, here and below */
+  disableAccount(account: string): Promise<void>
+  /** The secret leaves here once and is never told again. */
+  createAccessKey(account: string, name: string): Promise<AccessKey>
+  disableAccessKey(accessKey: string): Promise<void>
+  createJob(order: JobRequest): Promise<JobInfo>
+  listJobs(): Promise<JobInfo[]>
+  showJob(job: JobId): Promise<JobInfo & { devices: DeviceInfo[] }>
+  /** Certificate and grant for a device; the unlock code leaves here once. */
+  prepareDevice(request: PrepareRequest): Promise<PreparedDevice>
+  /** An intake station; its secret leaves here once. */
+  enrolStation(name: string): Promise<{ station: string; secret: Buffer }>
+  beginIntake(job: JobId): Promise<void>
+  endIntake(job: JobId): Promise<void>
+  /** Destroys the job's import key: epochs that were not taken over can never be opened again. */
+  destroyJobKey(job: JobId): Promise<void>
+  /** Follows the audit's chain from its first entry. Fault `tampered` names the first that does not fit. */
+  verifyAudit(): Promise<{ entries: number; head: Buffer }>
+  status(): Promise<AuthorityStatus>
+}
+
+export type Account = { id: string; name: string; createdAt: number; disabled: boolean }
+export type AccessKey = { accessKey: string; secret: string; account: string }
+export type EpochLimits = { objects: number; bytes: number; seconds: number; idleSeconds: number }
+export const DEFAULT_EPOCH_LIMITS: EpochLimits = {
+  objects: 10_000,
+  bytes: 256 * 2 ** 30,
+  seconds: 600,
+  idleSeconds: 60,
+}
+
+export type JobRequest = {
+  account: string
+  buckets: string[]
+  mode: Exclude<JobMode, 'export'>
+  acl: CannedAcl
+  deletes: 'ignore' | 'apply'
+  versions: 'latest' | 'keep'
+  limits: EpochLimits
+}
+
+export const JOB_STATES = ['ordered', 'prepared', 'taking-in', 'taken-in', 'closed'] as const
+export type JobState = (typeof JOB_STATES)[number]
+
+export type JobInfo = {
+  job: JobId
+  account: string
+  accountName: string
+  buckets: string[]
+  mode: JobMode
+  acl: CannedAcl
+  deletes: 'ignore' | 'apply'
+  versions: 'latest' | 'keep'
+  state: JobState
+  keyDestroyed: boolean
+  createdAt: number
+  limits: EpochLimits
+}
+export type DeviceInfo = { device: DeviceId; fingerprint: string; preparedAt: number; epochs: number }
+
+export type PrepareRequest = { job: JobId; request: Uint8Array; returnAddress: string; grantDays: number }
+export type PreparedDevice = {
+  device: DeviceId
+  grant: GrantId
+  grantFile: Buffer
+  unlockCode: string
+  /** of the identity key, for people to compare with what the device shows */
+  fingerprint: string
+}
+export type AuthorityStatus = {
+  processId: number
+  tokenProcessId: number
+  tokenOperations: number
+  caFingerprint: string
+}
+
+export const ADMINISTRATION_FAULTS = [
+  'exists', // the name is taken
+  'not-found', // no such account, access key, job or device
+  'state', // the job's state does not allow it
+  'refused', // what was handed in does not prove itself
+  'malformed', // the request itself
+  'tampered', // the audit's chain does not fit
+  'unavailable', // the token is away: try again
+  'internal', // the keystore's own log says what
+] as const
+export type AdministrationFault = (typeof ADMINISTRATION_FAULTS)[number]
+
+export class AdministrationError extends Error {
+  override readonly name = 'AdministrationError'
+  readonly fault: AdministrationFault
+
+  constructor(fault: AdministrationFault, message: string, options?: { cause?: unknown }) {
+    super(message, options)
+    this.fault = fault
+  }
+}
+
+const MOST = 100_000
+const name = text(128)
+const limits = record<EpochLimits>({
+  objects: count(1_000_000),
+  bytes: count(),
+  seconds: count(86_400),
+  idleSeconds: count(86_400),
+})
+const account = record<Account>({ id: name, name, createdAt: count(), disabled: flag })
+const deletes = oneOf(['ignore', 'apply'])
+const versions = oneOf(['latest', 'keep'])
+const buckets = listOf(text(63), 1000)
+const request = record<JobRequest>({
+  account: name,
+  buckets,
+  mode: oneOf(['write-only', 'readable']),
+  acl: oneOf(CANNED_ACLS),
+  deletes,
+  versions,
+  limits,
+})
+const jobFields = {
+  job: idOf<JobId>(),
+  account: name,
+  accountName: name,
+  buckets,
+  mode: oneOf(JOB_MODES),
+  acl: oneOf(CANNED_ACLS),
+  deletes,
+  versions,
+  state: oneOf(JOB_STATES),
+  keyDestroyed: flag,
+  createdAt: count(),
+  limits,
+}
+const job = record<JobInfo>(jobFields)
+const device = record<DeviceInfo>({ device: idOf(), fingerprint: text(64), preparedAt: count(), epochs: count() })
+const jobId = idOf<JobId>()
+
+export const ADMINISTRATION_CALLS: Calls<Administration> = {
+  createAccount: { ask: args(name), answer: account },
+  listAccounts: { ask: args(), answer: listOf(account, MOST) },
+  disableAccount: { ask: args(name), answer: nothing },
+  createAccessKey: {
+    ask: args(name, name),
+    answer: record<AccessKey>({ accessKey: name, secret: name, account: name }),
+  },
+  disableAccessKey: { ask: args(name), answer: nothing },
+  createJob: { ask: args(request), answer: job },
+  listJobs: { ask: args(), answer: listOf(job, MOST) },
+  showJob: {
+    ask: args(jobId),
+    answer: record<JobInfo & { devices: DeviceInfo[] }>({ ...jobFields, devices: listOf(device, MOST) }),
+  },
+  prepareDevice: {
+    ask: args(
+      record<PrepareRequest>({
+        job: jobId,
+        request: octets({ max: 256 << 10 }),
+        returnAddress: text(1024),
+        grantDays: count(3650),
+      }),
+    ),
+    answer: record<PreparedDevice>({
+      device: idOf(),
+      grant: idOf(),
+      grantFile: bytes({ max: GRANT_LIMIT }),
+      unlockCode: text(64),
+      fingerprint: text(64),
+    }),
+  },
+  enrolStation: {
+    ask: args(name),
+    answer: record<{ station: string; secret: Buffer }>({ station: name, secret: bytes(32) }),
+  },
+  beginIntake: { ask: args(jobId), answer: nothing },
+  endIntake: { ask: args(jobId), answer: nothing },
+  destroyJobKey: { ask: args(jobId), answer: nothing },
+  verifyAudit: {
+    ask: args(),
+    answer: record<{ entries: number; head: Buffer }>({ entries: count(), head: bytes(32) }),
+  },
+  status: {
+    ask: args(),
+    answer: record<AuthorityStatus>({
+      processId: count(),
+      tokenProcessId: count(),
+      tokenOperations: count(),
+      caFingerprint: text(64),
+    }),
+  },
+}

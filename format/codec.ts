@@ -1,0 +1,140 @@
+import { type AnyId, asBuffer, idBytes } from './bytes.ts'
+import type { CborValue } from './cbor.ts'
+import { FormatError } from './fault.ts'
+
+/** One shape of a message: how it is written, and how it is read again with every bound checked. */
+export type Codec<T> = { encode: (value: T) => CborValue; take: (value: CborValue, what: string) => T }
+
+function wrong(what: string, wanted: string): FormatError {
+  return new FormatError('malformed', `${what}: wanted ${wanted}`)
+}
+
+export function text(maxBytes: number): Codec<string> {
+  return {
+    encode: value => value,
+    take(value, what) {
+      if (typeof value !== 'string') throw wrong(what, 'text')
+      if (Buffer.byteLength(value) > maxBytes) throw new FormatError('limit', `${what}: more than ${maxBytes} bytes`)
+      return value
+    },
+  }
+}
+
+/** @param length - exact, or the most there may be */
+export function bytes(length: number | { max: number }): Codec<Buffer> {
+  return {
+    encode: value => value,
+    take(value, what) {
+      if (!(value instanceof Uint8Array)) throw wrong(what, 'bytes')
+      if (typeof length === 'number' ? value.length !== length : value.length > length.max)
+        throw new FormatError('limit', `${what}: ${value.length} bytes`)
+      return asBuffer(value)
+    },
+  }
+}
+
+/** As `bytes`, for what callers hold as any byte array. */
+export function octets(length: number | { max: number }): Codec<Uint8Array> {
+  return { encode: value => value, take: bytes(length).take }
+}
+
+export function count(max = Number.MAX_SAFE_INTEGER): Codec<number> {
+  return {
+    encode: value => value,
+    take(value, what) {
+      if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) throw wrong(what, 'a whole number')
+      if (value > max) throw new FormatError('limit', `${what}: above ${max}`)
+      return value
+    },
+  }
+}
+
+export const flag: Codec<boolean> = {
+  encode: value => value,
+  take(value, what) {
+    if (typeof value !== 'boolean') throw wrong(what, 'true or false')
+    return value
+  },
+}
+
+export const nothing: Codec<void> = {
+  encode: () => null,
+  take(value, what) {
+    if (value !== null) throw wrong(what, 'nothing')
+  },
+}
+
+export function idOf<T extends AnyId>(): Codec<T> {
+  return {
+    encode: value => idBytes(value),
+    take: (value, what) => bytes(16).take(value, what).toString('hex') as T,
+  }
+}
+
+export function oneOf<const T extends string | number>(allowed: readonly T[]): Codec<T> {
+  return {
+    encode: value => value,
+    take(value, what) {
+      const found = allowed.find(each => each === value)
+      if (found === undefined) throw new FormatError('unsupported', `${what}: wanted one of ${allowed.join(', ')}`)
+      return found
+    },
+  }
+}
+
+export function nullable<T>(codec: Codec<T>): Codec<T | null> {
+  return {
+    encode: value => (value === null ? null : codec.encode(value)),
+    take: (value, what) => (value === null ? null : codec.take(value, what)),
+  }
+}
+
+export function listOf<T>(codec: Codec<T>, max: number): Codec<T[]> {
+  return {
+    encode: value => value.map(codec.encode),
+    take(value, what) {
+      if (!Array.isArray(value)) throw wrong(what, 'a list')
+      if (value.length > max) throw new FormatError('limit', `${what}: more than ${max} items`)
+      return value.map((item, at) => codec.take(item, `${what}[${at}]`))
+    },
+  }
+}
+
+/** A map with exactly these fields. */
+export function record<T extends object>(shape: { [Name in keyof T]-?: Codec<T[Name]> }): Codec<T> {
+  const fields = Object.entries(shape) as [string & keyof T, Codec<T[keyof T]>][]
+  return {
+    encode: value => Object.fromEntries(fields.map(([name, codec]) => [name, codec.encode(value[name])])),
+    take(value, what) {
+      if (value === null || typeof value !== 'object' || Array.isArray(value) || value instanceof Uint8Array)
+        throw wrong(what, 'a map')
+      const extra = Object.keys(value).find(name => !Object.hasOwn(shape, name))
+      if (extra !== undefined) throw wrong(what, `no field "${extra.slice(0, 40)}"`)
+      const out = fields.map(([name, codec]) => {
+        const field = Object.hasOwn(value, name) ? value[name] : undefined
+        if (field === undefined) throw wrong(what, `field "${name}"`)
+        return [name, codec.take(field, `${what}: ${name}`)]
+      })
+      return Object.fromEntries(out) as T
+    },
+  }
+}
+
+/** The arguments of one call. */
+export function args<T extends unknown[]>(...codecs: { [At in keyof T]: Codec<T[At]> }): Codec<T> {
+  const list = codecs as Codec<unknown>[]
+  return {
+    encode: value => list.map((codec, at) => codec.encode(value[at])),
+    take(value, what) {
+      if (!Array.isArray(value) || value.length !== list.length) throw wrong(what, `${list.length} arguments`)
+      return list.map((codec, at) => codec.take(value[at] ?? null, `${what}[${at}]`)) as T
+    },
+  }
+}
+
+/** An interface as messages: what each of its calls sends and gets back. */
+export type Calls<Contract> = {
+  [Name in keyof Contract]: Contract[Name] extends (...given: infer Given) => Promise<infer Answer>
+    ? { ask: Codec<Given>; answer: Codec<Answer> }
+    : never
+}

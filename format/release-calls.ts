@@ -1,0 +1,157 @@
+import type { ObjectId } from './bytes.ts'
+import {
+  args,
+  bytes,
+  type Calls,
+  type Codec,
+  count,
+  idOf,
+  listOf,
+  nothing,
+  nullable,
+  octets,
+  oneOf,
+  record,
+  text,
+} from './codec.ts'
+import { CORE_HEADER_BYTES } from './core-header.ts'
+import { BLAKE3_256, DIGEST_BYTES, SHA_256 } from './digest.ts'
+import { COMPOSITE, type CompositePart, ENVELOPE_LIMIT, MAX_PARTS, OBJECT, PART } from './envelope.ts'
+import { KEY_RECORD_LIMIT } from './key-record.ts'
+import { METADATA_LIMIT } from './metadata.ts'
+import { FRESHNESS, RECEIPT_LEVELS, type Receipt } from './receipt.ts'
+import {
+  type BindRequest,
+  CANNED_ACLS,
+  type ChunkProof,
+  type JobAnswer,
+  type KeyRelease,
+  type ObjectPlace,
+  PROVE_BATCH,
+  type Principal,
+  type ProveObject,
+  type ProveOutcome,
+  type ReleaseRequest,
+  type RewrapRequest,
+  type StationProof,
+  type StoredObject,
+  type WrapRequest,
+} from './release.ts'
+import { PROOF_LIMIT } from './request-proof.ts'
+
+/** Every message of `KeyRelease` in both directions. @see FORMAT.md §13 */
+const ACCOUNT_BYTES = 128
+const CHUNKS_BATCH = 4096
+
+type FlatPlace = { bucket: string; key: string; upload: string; number: number }
+const flatPlace = record<FlatPlace>({ bucket: text(255), key: text(1024), upload: text(128), number: count(10_000) })
+const place: Codec<ObjectPlace> = {
+  encode: ({ bucket, key, part }) =>
+    flatPlace.encode({ bucket, key, upload: part?.upload ?? '', number: part?.number ?? 0 }),
+  take(value, what) {
+    const { bucket, key, upload, number } = flatPlace.take(value, what)
+    return upload === '' ? { bucket, key } : { bucket, key, part: { upload, number } }
+  },
+}
+
+const proof = octets({ max: PROOF_LIMIT })
+const acl = oneOf(CANNED_ACLS)
+const digestId = oneOf([BLAKE3_256, SHA_256])
+/** none for a composite, else the whole of it; which one the authority checks */
+const coreHeader = octets({ max: CORE_HEADER_BYTES })
+
+const part = record<CompositePart>({
+  objectId: idOf<ObjectId>(),
+  plaintextLength: count(),
+  bodyLength: count(),
+  digestId,
+  digest: bytes(DIGEST_BYTES),
+})
+
+const stored = record<StoredObject>({
+  envelope: octets({ max: ENVELOPE_LIMIT }),
+  coreHeader,
+  account: text(ACCOUNT_BYTES),
+  job: nullable(idOf()),
+  place,
+  binding: octets({ max: 1024 }),
+})
+
+const station = record<StationProof>({ station: text(64), secret: octets(32), job: idOf(), device: idOf() })
+
+const wrap = record<WrapRequest>({
+  proof,
+  creation: nullable(proof),
+  acl,
+  kind: oneOf([OBJECT, PART, COMPOSITE]),
+  objectId: idOf(),
+  coreHeader,
+  place,
+  plaintextLength: count(),
+  bodyLength: count(),
+  digestId,
+  digest: octets(DIGEST_BYTES),
+  parts: listOf(part, MAX_PARTS),
+  metadata: octets({ max: METADATA_LIMIT }),
+  objectKey: octets(32),
+})
+
+const release = record<ReleaseRequest>({ proof: nullable(proof), object: stored, parts: listOf(stored, MAX_PARTS) })
+const rewrap = record<RewrapRequest>({
+  proof,
+  object: stored,
+  destination: place,
+  acl,
+  metadata: octets({ max: METADATA_LIMIT }),
+})
+const bind = record<BindRequest>({ proof, object: stored, acl })
+
+const principal = record<Principal>({ account: text(ACCOUNT_BYTES), name: text(128), accessKey: text(128) })
+const chunk = record<ChunkProof>({
+  kind: oneOf(['chunk', 'trailer']),
+  previousSignature: text(64),
+  digest: text(64),
+  signature: text(64),
+})
+
+const job = record<JobAnswer>({
+  order: bytes({ max: 256 << 10 }),
+  devices: listOf(record({ device: idOf(), identitySpki: bytes({ max: 1024 }), grantHash: bytes(32) }), 10_000),
+  orderSpki: bytes({ max: 1024 }),
+  receiptSpki: bytes({ max: 1024 }),
+  receiptCertificate: bytes({ max: 16 << 10 }),
+  caCertificate: bytes({ max: 16 << 10 }),
+})
+
+const proveObject = record<ProveObject>({ envelope: octets({ max: ENVELOPE_LIMIT }), coreHeader, place })
+const proveOutcome = record<ProveOutcome>({ outcome: oneOf(['proved', 'refused']), reason: text(1024) })
+
+const receipt = record<Receipt>({
+  job: idOf(),
+  device: idOf(),
+  account: text(ACCOUNT_BYTES),
+  level: oneOf(RECEIPT_LEVELS),
+  checkpoint: bytes(32),
+  freshness: oneOf(FRESHNESS),
+  issuedAt: count(),
+  lines: count(),
+  held: count(),
+  root: bytes(32),
+})
+
+const keyRecord = octets({ max: KEY_RECORD_LIMIT })
+const envelope = bytes({ max: ENVELOPE_LIMIT })
+
+export const RELEASE_CALLS: Calls<KeyRelease> = {
+  authenticate: { ask: args(proof), answer: principal },
+  verifyChunks: { ask: args(proof, listOf(chunk, CHUNKS_BATCH)), answer: nothing },
+  wrap: { ask: args(wrap), answer: envelope },
+  release: { ask: args(release), answer: listOf(bytes(32), MAX_PARTS) },
+  rewrap: { ask: args(rewrap), answer: envelope },
+  bind: { ask: args(bind), answer: nothing },
+  job: { ask: args(station), answer: job },
+  metadataKey: { ask: args(station, keyRecord), answer: bytes(32) },
+  reseal: { ask: args(station, keyRecord), answer: nothing },
+  prove: { ask: args(station, listOf(proveObject, PROVE_BATCH)), answer: listOf(proveOutcome, PROVE_BATCH) },
+  signReceipt: { ask: args(station, receipt), answer: bytes({ max: 64 << 10 }) },
+}

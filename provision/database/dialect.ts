@@ -1,0 +1,47 @@
+import { chmodSync, closeSync, openSync } from 'node:fs'
+import Database from 'better-sqlite3'
+import { type Dialect, type RawBuilder, SqliteDialect, sql } from 'kysely'
+
+/** What differs between the databases that we run on, all of it: queries and migrations use nothing else of their own. */
+export type DatabaseKind = {
+  dialect: Dialect
+  /** column types */
+  bytes: RawBuilder<unknown>
+  wholeNumber: RawBuilder<unknown>
+  /** what ends a CREATE TABLE */
+  tableEnd: RawBuilder<unknown>
+}
+
+const STATEMENTS_MAX = 200
+
+/** A file of this process alone, 0600: a commit that returned survives a power cut. */
+export function sqliteFile(path: string): DatabaseKind {
+  // made here, so that it is never readable by others, not even for a moment
+  closeSync(openSync(path, 'a', 0o600))
+  chmodSync(path, 0o600)
+  const database = new Database(path)
+  try {
+    database.pragma('journal_mode = WAL')
+    database.pragma('synchronous = FULL')
+    database.pragma('foreign_keys = ON')
+    database.pragma('secure_delete = ON')
+  } catch (error) {
+    database.close()
+    throw error
+  }
+  const statements = new Map<string, ReturnType<typeof database.prepare>>()
+  const prepare: typeof database.prepare = (text: string) => {
+    const known = statements.get(text)
+    if (known !== undefined) return known
+    const statement = database.prepare(text)
+    // texts come from our own code and are few; lists in IN (...) are what could make them many
+    if (statements.size < STATEMENTS_MAX) statements.set(text, statement)
+    return statement
+  }
+  return {
+    dialect: new SqliteDialect({ database: { prepare, close: () => void database.close() } }),
+    bytes: sql`blob`,
+    wholeNumber: sql`integer`,
+    tableEnd: sql`strict`,
+  }
+}

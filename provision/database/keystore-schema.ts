@@ -1,0 +1,173 @@
+import type { Kysely } from 'kysely'
+import type { DatabaseKind } from './dialect.ts'
+import type { Migrations } from './open.ts'
+
+/** The authority's own tables: nobody else reads or writes them. Times are ms since 1970; ids and keys as their room writes them. */
+export type KeystoreSchema = {
+  /** one row a name: certificates, the sealed state key, the audit's head */
+  facts: { name: string; value: Buffer }
+  accounts: {
+    id: string
+    name: string
+    created_at: number
+    disabled_at: number | null
+    /** master key pair: label in the token follows from the id */
+    suite: number
+    spki: Buffer
+  }
+  credentials: {
+    access_key: string
+    account: string
+    name: string
+    /** sealed under the state key */
+    secret: Buffer
+    created_at: number
+    disabled_at: number | null
+  }
+  jobs: {
+    id: string
+    account: string
+    /** the signed order */
+    signed_order: Buffer
+    state: string
+    suite: number
+    spki: Buffer
+    key_destroyed_at: number | null
+    limits: Buffer
+    created_at: number
+  }
+  devices: {
+    job: string
+    device: string
+    identity: Buffer
+    certificate: Buffer
+    /** signed token profile */
+    profile: Buffer
+    prepared_at: number
+    /** objects proved so far */
+    proved: number
+  }
+  grants: {
+    hash: Buffer
+    id: string
+    job: string
+    device: string
+    counter: number
+    issued_at: number
+    /** sealed to the state opening key in the token */
+    share: Buffer
+  }
+  epochs: {
+    id: string
+    account: string
+    job: string | null
+    device: string | null
+    commitment: Buffer
+    /** the epoch key, sealed to the account's master key */
+    suite: number
+    encapsulated: Buffer
+    ciphertext: Buffer
+    created_at: number
+  }
+  /** `place` names (account, job, bucket, key, object): copies share an object id, not a binding */
+  bindings: { place: Buffer; acl: string; revision: number }
+  stations: { id: string; name: string; secret_digest: Buffer; created_at: number }
+  audit: { seq: number; body: Buffer; hash: Buffer }
+}
+
+export const keystoreMigrations: Migrations = kind => ({
+  '0001-first': { up: (database: Kysely<unknown>) => first(database, kind) },
+})
+
+async function first(database: Kysely<unknown>, kind: DatabaseKind): Promise<void> {
+  const { bytes, wholeNumber, tableEnd } = kind
+  const table = (name: string) => database.schema.createTable(name).modifyEnd(tableEnd)
+  await table('facts')
+    .addColumn('name', 'text', column => column.primaryKey().notNull())
+    .addColumn('value', bytes, column => column.notNull())
+    .execute()
+  await table('accounts')
+    .addColumn('id', 'text', column => column.primaryKey().notNull())
+    .addColumn('name', 'text', column => column.notNull().unique())
+    .addColumn('created_at', wholeNumber, column => column.notNull())
+    .addColumn('disabled_at', wholeNumber)
+    .addColumn('suite', wholeNumber, column => column.notNull())
+    .addColumn('spki', bytes, column => column.notNull())
+    .execute()
+  await table('credentials')
+    .addColumn('access_key', 'text', column => column.primaryKey().notNull())
+    .addColumn('account', 'text', column => column.notNull().references('accounts.id'))
+    .addColumn('name', 'text', column => column.notNull())
+    .addColumn('secret', bytes, column => column.notNull())
+    .addColumn('created_at', wholeNumber, column => column.notNull())
+    .addColumn('disabled_at', wholeNumber)
+    .execute()
+  await table('jobs')
+    .addColumn('id', 'text', column => column.primaryKey().notNull())
+    .addColumn('account', 'text', column => column.notNull().references('accounts.id'))
+    .addColumn('signed_order', bytes, column => column.notNull())
+    .addColumn('state', 'text', column => column.notNull())
+    .addColumn('suite', wholeNumber, column => column.notNull())
+    .addColumn('spki', bytes, column => column.notNull())
+    .addColumn('key_destroyed_at', wholeNumber)
+    .addColumn('limits', bytes, column => column.notNull())
+    .addColumn('created_at', wholeNumber, column => column.notNull())
+    .execute()
+  await table('devices')
+    .addColumn('job', 'text', column => column.notNull().references('jobs.id'))
+    .addColumn('device', 'text', column => column.notNull())
+    .addColumn('identity', bytes, column => column.notNull())
+    .addColumn('certificate', bytes, column => column.notNull())
+    .addColumn('profile', bytes, column => column.notNull())
+    .addColumn('prepared_at', wholeNumber, column => column.notNull())
+    .addColumn('proved', wholeNumber, column => column.notNull())
+    .addPrimaryKeyConstraint('devices_key', ['job', 'device'])
+    .execute()
+  await table('grants')
+    .addColumn('hash', bytes, column => column.primaryKey().notNull())
+    .addColumn('id', 'text', column => column.notNull())
+    .addColumn('job', 'text', column => column.notNull())
+    .addColumn('device', 'text', column => column.notNull())
+    .addColumn('counter', wholeNumber, column => column.notNull())
+    .addColumn('issued_at', wholeNumber, column => column.notNull())
+    .addColumn('share', bytes, column => column.notNull())
+    .addForeignKeyConstraint('grants_device', ['job', 'device'], 'devices', ['job', 'device'])
+    .execute()
+  await table('epochs')
+    .addColumn('id', 'text', column => column.primaryKey().notNull())
+    .addColumn('account', 'text', column => column.notNull().references('accounts.id'))
+    .addColumn('job', 'text', column => column.references('jobs.id'))
+    .addColumn('device', 'text')
+    .addColumn('commitment', bytes, column => column.notNull())
+    .addColumn('suite', wholeNumber, column => column.notNull())
+    .addColumn('encapsulated', bytes, column => column.notNull())
+    .addColumn('ciphertext', bytes, column => column.notNull())
+    .addColumn('created_at', wholeNumber, column => column.notNull())
+    .execute()
+  await table('bindings')
+    .addColumn('place', bytes, column => column.primaryKey().notNull())
+    .addColumn('acl', 'text', column => column.notNull())
+    .addColumn('revision', wholeNumber, column => column.notNull())
+    .execute()
+  await table('stations')
+    .addColumn('id', 'text', column => column.primaryKey().notNull())
+    .addColumn('name', 'text', column => column.notNull().unique())
+    .addColumn('secret_digest', bytes, column => column.notNull())
+    .addColumn('created_at', wholeNumber, column => column.notNull())
+    .execute()
+  await table('audit')
+    .addColumn('seq', wholeNumber, column => column.primaryKey().notNull())
+    .addColumn('body', bytes, column => column.notNull())
+    .addColumn('hash', bytes, column => column.notNull())
+    .execute()
+  for (const [name, on, columns] of [
+    ['credentials_account', 'credentials', ['account']],
+    ['grants_of_device', 'grants', ['job', 'device']],
+    ['epochs_of_job', 'epochs', ['job', 'device']],
+  ] as const)
+    await database.schema
+      .createIndex(name)
+      .on(on)
+      .columns([...columns])
+      .execute()
+}

@@ -1,0 +1,26 @@
+import { Kysely } from 'kysely'
+import { type Migration, Migrator } from 'kysely/migration'
+import type { DatabaseKind } from './dialect.ts'
+
+/** Migrations by name; names sort in the order in which they were written, and a released one never changes. */
+export type Migrations = (kind: DatabaseKind) => Record<string, Migration>
+
+/**
+ * Opens a database and brings its schema up to date.
+ * @throws Error - a migration failed: nothing of it is left behind
+ */
+export async function openDatabase<Schema>(kind: DatabaseKind, migrations: Migrations): Promise<Kysely<Schema>> {
+  const database = new Kysely<Schema>({ dialect: kind.dialect })
+  try {
+    const migrator = new Migrator({ db: database, provider: { getMigrations: async () => migrations(kind) } })
+    const { error, results } = await migrator.migrateToLatest()
+    if (error !== undefined) {
+      const failed = results?.find(each => each.status === 'Error')?.migrationName ?? 'before the first one'
+      throw new Error(`database: migration ${failed} failed`, { cause: error })
+    }
+    return database
+  } catch (error) {
+    await database.destroy()
+    throw error
+  }
+}

@@ -25,6 +25,7 @@ export function encodeCbor(value: CborValue): Buffer {
 export function decodeCbor(bytes: Uint8Array, limit: number, what: string): CborValue {
   if (bytes.length > limit) throw new FormatError('limit', `${what}: at most ${limit} bytes, found ${bytes.length}`)
   let value: CborValue
+  let again: Uint8Array
   try {
     value = decode(bytes, {
       strict: true,
@@ -34,11 +35,12 @@ export function decodeCbor(bytes: Uint8Array, limit: number, what: string): Cbor
       allowNaN: false,
       rejectDuplicateMapKeys: true,
     })
+    again = encode(value) // inside: nesting that decodes can still be too deep to encode
   } catch (cause) {
     throw new FormatError('malformed', `${what}: not deterministic CBOR`, { cause })
   }
   // cborg accepts unsorted keys: only the one encoding that a writer of ours leaves is taken
-  if (!equalBytes(encode(value), bytes))
+  if (!equalBytes(again, bytes))
     throw new FormatError('malformed', `${what}: not the deterministic encoding of its value`)
   return value
 }
@@ -101,7 +103,10 @@ export class Fields {
     const value = this.take(name)
     if (!(value instanceof Uint8Array)) throw this.#wrong(name, 'bytes')
     if (typeof length === 'number' ? value.length !== length : value.length > length.max)
-      throw new FormatError('limit', `${this.#what}: "${name}" has ${value.length} bytes`)
+      throw new FormatError(
+        typeof length === 'number' ? 'malformed' : 'limit',
+        `${this.#what}: "${name}" has ${value.length} bytes`,
+      )
     return asBuffer(value)
   }
 

@@ -38,7 +38,8 @@ export type CheckpointState = (typeof CHECKPOINT_STATES)[number]
 /** `head`: checksum of the last frame before `length`; the chain of checksums makes it stand for all of them. */
 export type PackHead = { pack: PackId; drive: DriveId; length: number; head: Buffer }
 
-const MAX_PACKS = 60_000
+/** So many heads (99 bytes each) and drives still fit a signed message. */
+const MAX_PACKS = 40_000
 const MAX_DRIVES = 4096
 
 export function signCheckpoint(checkpoint: Checkpoint, sign: Sign): Promise<Buffer> {

@@ -28,7 +28,7 @@ export function encodeCorePrefix(objectId: ObjectId, segmentBytes: number): Buff
   return out
 }
 
-/** FLOE's AAD: SHA-384 of the core header without the FLOE header. */
+/** FLOE's AAD: SHA-384 of the core header without the FLOE header. FORMAT.md §3.2 */
 export function floeAad(coreHeader: Uint8Array): Buffer {
   return hash('sha384', coreHeader.subarray(0, AT.floeHeader), 'buffer')
 }

@@ -1,6 +1,6 @@
 import { FormatError } from './fault.ts'
 
-/** Crockford base32: no I, L, O, U; read case-insensitively, I and L as 1, O as 0. */
+/** Crockford base32: no I, L, O, U; read case-insensitively, I and L as 1, O as 0. FORMAT.md §2.5 */
 const SYMBOLS = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
 const CHECK_SYMBOLS = `${SYMBOLS}*~$=U`
 

@@ -1,6 +1,7 @@
-import { type DeviceId, idBytes, type JobId } from './bytes.ts'
+import { type DeviceId, idBytes, type JobId, prefixed } from './bytes.ts'
 import type { Fields } from './cbor.ts'
 import { FormatError } from './fault.ts'
+import { type ReadAt, readEntries } from './read-at.ts'
 import { messageHash, parseSigned, type Sign, signMessage, verifySigned } from './signed.ts'
 
 /** One line of a device's life, signed by its identity key and chained to the line before. @see FORMAT.md §10 */
@@ -66,11 +67,12 @@ function takeFields(fields: Fields): CustodyEvent {
 }
 
 /**
- * Follows a log: each event signed by the device, numbered from 1, naming the hash of the one before.
+ * Follows a log: each event signed by the device, numbered from 1, naming the hash of the one before, all of one device and job.
  * @throws FormatError "tampered" | "mismatch"
  */
 export class CustodyChain {
   readonly #signer: Uint8Array
+  #of: { device: DeviceId; job: JobId } | null = null
   #previous: Buffer = Buffer.alloc(32)
   #number = 0
 
@@ -82,6 +84,9 @@ export class CustodyChain {
     const event = verifyCustodyEvent(bytes, this.#signer)
     if (event.number !== this.#number + 1 || !event.previous.equals(this.#previous))
       throw new FormatError('tampered', `custody log: event ${event.number} does not follow event ${this.#number}`)
+    this.#of ??= { device: event.device, job: event.job }
+    if (event.device !== this.#of.device || event.job !== this.#of.job)
+      throw new FormatError('mismatch', `custody log: event ${event.number} is of another device or job`)
     this.#number = event.number
     this.#previous = messageHash(bytes)
     return event
@@ -90,4 +95,17 @@ export class CustodyChain {
   get head(): { number: number; hash: Buffer } {
     return { number: this.#number, hash: this.#previous }
   }
+}
+
+/** One event as it stands in `custody.log`: BE32 length ‖ signed event. */
+export function encodeCustodyEntry(event: Uint8Array): Buffer {
+  return prefixed(event)
+}
+
+/**
+ * The signed events of a `custody.log`, in order.
+ * @throws FormatError "truncated" | "limit" - at the first entry that is not whole; the entries before it were
+ */
+export function readCustodyLog(read: ReadAt): AsyncGenerator<Buffer> {
+  return readEntries(read, 0, CUSTODY_EVENT_LIMIT, 'custody event')
 }

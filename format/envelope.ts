@@ -11,7 +11,7 @@ import {
   writeLength,
 } from './bytes.ts'
 import { type ObjectContext, objectContextHash } from './context.ts'
-import { DIGEST_BYTES, type DigestId, parseDigestId } from './digest.ts'
+import { DIGEST_BYTES, type DigestId, parseDigestId, SHA_256 } from './digest.ts'
 import { FormatError } from './fault.ts'
 import { label } from './kdf.ts'
 import { METADATA_LIMIT } from './metadata.ts'
@@ -124,7 +124,7 @@ function encodeFixed(fields: EnvelopeFields): Buffer {
   return out
 }
 
-/** A composite has no core header; its object id stands in for it. */
+/** A composite has no core header; its object id stands in for it. FORMAT.md §4.2 */
 export function compositeHeaderHash(objectId: ObjectId): Buffer {
   return hash('sha384', label('composite', idBytes(objectId)), 'buffer')
 }
@@ -203,8 +203,7 @@ export function parseEnvelope(bytes: Uint8Array): Envelope {
     throw new FormatError('malformed', 'envelope: a composite, and only a composite, has no body')
   if (kind !== COMPOSITE && partCount > 0) throw new FormatError('malformed', 'envelope: only a composite has parts')
   const parts = Array.from({ length: partCount }, (_, index) => parsePart(view, partsAt + index * PART_BYTES))
-  if (kind === COMPOSITE && !hash('sha256', view.subarray(partsAt), 'buffer').equals(digest))
-    throw new FormatError('tampered', 'envelope: the part list does not fit its digest')
+  if (kind === COMPOSITE) checkComposite(digestId, digest, plaintextLength, parts, view.subarray(partsAt))
   return {
     kind,
     kekKind,
@@ -221,6 +220,20 @@ export function parseEnvelope(bytes: Uint8Array): Envelope {
     wrappedKey: view.subarray(AT.wrappedKey, AT.wrappedKey + WRAPPED_KEY_BYTES),
     fixed: view.subarray(0, FIXED_BYTES),
   }
+}
+
+function checkComposite(
+  digestId: DigestId,
+  digest: Buffer,
+  plaintextLength: number,
+  parts: CompositePart[],
+  encoded: Buffer,
+): void {
+  if (digestId !== SHA_256) throw new FormatError('malformed', 'envelope: a part list is digested with SHA-256')
+  if (!hash('sha256', encoded, 'buffer').equals(digest))
+    throw new FormatError('tampered', 'envelope: the part list does not fit its digest')
+  if (parts.reduce((sum, part) => sum + part.plaintextLength, 0) !== plaintextLength)
+    throw new FormatError('malformed', 'envelope: the parts do not add up to the plaintext length')
 }
 
 /**

@@ -5,6 +5,7 @@ import { expand } from './kdf.ts'
 
 /**
  * FLOE (C2SP FLOE.md): random-access authenticated encryption, AES-256-GCM with HKDF-Expand-SHA-384.
+ * @see FORMAT.md §3.2
  * Layout of a segment: length word 4 (0xFFFFFFFF when not final) ‖ IV 12 ‖ ciphertext ‖ tag 16.
  */
 export const FLOE_HEADER_BYTES = 74

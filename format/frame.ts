@@ -83,7 +83,8 @@ export function parsePackHeader(bytes: Uint8Array): PackHeader {
 
 /**
  * Frames follow each other without gaps. A body frame is a bare 16-byte head and a body that ends itself (FLOE's final segment); every
- * other frame carries its length, the checksum of the frame before it and its own: the last checksum of a pack stands for all of it.
+ * other frame carries its length, the checksum of the frame before it and its own: the last checksum of a pack stands for all of them,
+ * and through the digests in commits for the bodies too. Types 6 and 7 are reserved: no writer leaves them, a reader refuses them.
  * @see FORMAT.md §6.2
  */
 export const FRAME = { epoch: 1, body: 2, commit: 3, tombstone: 4, leaves: 5, checkpoint: 6, parity: 7 } as const
@@ -139,7 +140,8 @@ export function parseFrameHead(bytes: Uint8Array): FrameHead {
   needBytes(view, 0, BODY_HEAD_BYTES, 'frame head')
   if (!view.subarray(0, 4).equals(FRAME_MAGIC)) throw new FormatError('malformed', 'frame: does not begin with SLFR')
   const type = Object.values(FRAME).find(each => each === view[AT.type])
-  if (type === undefined) throw new FormatError('unsupported', `frame: type ${view[AT.type]}`)
+  if (type === undefined || type === FRAME.checkpoint || type === FRAME.parity)
+    throw new FormatError('unsupported', `frame: type ${view[AT.type]}`) // 6 and 7 are reserved
   if (view[AT.flags] !== 0 || view.readUInt16BE(AT.reserved) !== 0)
     throw new FormatError('unsupported', 'frame: unknown flags')
   const payloadLength = readLength(view, AT.length, 'frame length')

@@ -34,7 +34,7 @@ export function expandWith(key: KeyObject, info: Uint8Array, length: number): Bu
   return createHmac('sha384', key).update(info).update(Buffer.of(1)).digest().subarray(0, length)
 }
 
-/** "sealift/v1 " ‖ purpose ‖ NUL ‖ parts: every label of ours ends in a zero byte, and none is a prefix of another. */
+/** FORMAT.md §2.6: "sealift/v1 " ‖ purpose ‖ NUL ‖ parts: every label of ours ends in a zero byte, and none is a prefix of another. */
 export function label(purpose: string, ...parts: Uint8Array[]): Buffer {
   return Buffer.concat([Buffer.from(`sealift/v1 ${purpose}\0`, 'ascii'), ...parts])
 }

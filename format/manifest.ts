@@ -3,7 +3,8 @@ import { type Checkpoint, peekCheckpoint, verifyCheckpoint } from './checkpoint.
 import { FormatError } from './fault.ts'
 import { LEAF_FIXED_BYTES, type Leaf, leafLength, parseLeaf } from './leaf.ts'
 import { Frontier, leafHash } from './merkle.ts'
-import type { ReadAt } from './pack-walk.ts'
+import { type ReadAt, readEntry } from './read-at.ts'
+import { MESSAGE_LIMIT } from './signed.ts'
 
 /**
  * `manifest/<number>.slm`: the sealed checkpoint, the device's certificate, and every leaf in order. Whoever trusts the certificate's
@@ -12,7 +13,6 @@ import type { ReadAt } from './pack-walk.ts'
 export const MANIFEST_HEAD_BYTES = 8
 const MAGIC = Buffer.from('SLMF', 'ascii')
 const VERSION = 1
-const CHECKPOINT_LIMIT = 16 << 20
 const CERTIFICATE_LIMIT = 16 << 10
 
 export function encodeManifestHead(sealedCheckpoint: Uint8Array, deviceCertificate: Uint8Array): Buffer {
@@ -36,29 +36,14 @@ export async function readManifestHead(read: ReadAt): Promise<ManifestHead> {
   if (!head.subarray(0, 4).equals(MAGIC)) throw new FormatError('malformed', 'manifest: does not begin with SLMF')
   if (head[4] !== VERSION || head[5] !== 0 || head.readUInt16BE(6) !== 0)
     throw new FormatError('unsupported', `manifest: version ${head[4]}`)
-  const checkpoint = await readPrefixed(read, MANIFEST_HEAD_BYTES, CHECKPOINT_LIMIT, 'manifest: checkpoint')
-  const certificate = await readPrefixed(read, checkpoint.end, CERTIFICATE_LIMIT, 'manifest: certificate')
+  const checkpoint = await readEntry(read, MANIFEST_HEAD_BYTES, MESSAGE_LIMIT, 'manifest: checkpoint')
+  const certificate = await readEntry(read, checkpoint.end, CERTIFICATE_LIMIT, 'manifest: certificate')
   return {
     checkpoint: peekCheckpoint(checkpoint.bytes),
     signedCheckpoint: checkpoint.bytes,
     deviceCertificate: certificate.bytes,
     leavesAt: certificate.end,
   }
-}
-
-async function readPrefixed(
-  read: ReadAt,
-  offset: number,
-  limit: number,
-  what: string,
-): Promise<{ bytes: Buffer; end: number }> {
-  const word = await read(offset, 4)
-  needBytes(word, 0, 4, what)
-  const length = word.readUInt32BE(0)
-  if (length > limit) throw new FormatError('limit', `${what}: ${length} bytes`)
-  const bytes = await read(offset + 4, length)
-  needBytes(bytes, 0, length, what)
-  return { bytes, end: offset + 4 + length }
 }
 
 const BATCH_BYTES = 1 << 20
@@ -99,6 +84,8 @@ export async function checkManifest(
 ): Promise<Checkpoint> {
   const head = await readManifestHead(read)
   const checkpoint = verifyCheckpoint(head.signedCheckpoint, signer)
+  if (checkpoint.state !== 'sealed')
+    throw new FormatError('mismatch', `manifest: wanted a sealed checkpoint, found one in state ${checkpoint.state}`)
   const frontier = Frontier.empty()
   for await (const encoded of readLeaves(read, head.leavesAt)) {
     const leaf = parseLeaf(encoded)

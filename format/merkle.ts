@@ -2,7 +2,7 @@ import { hash } from 'node:crypto'
 import { asBuffer, equalBytes } from './bytes.ts'
 import { FormatError } from './fault.ts'
 
-/** RFC 6962 §2.1 Merkle tree over SHA-256. Nothing here holds more than a path of the tree. */
+/** RFC 6962 §2.1 Merkle tree over SHA-256. FORMAT.md §7.2. Nothing here holds more than a path of the tree. */
 export const HASH_BYTES = 32
 
 export function leafHash(leaf: Uint8Array): Buffer {

@@ -67,8 +67,9 @@ export function parseMetadata(bytes: Uint8Array): ObjectMetadata {
   if (fields.has('t')) out.contentType = fields.text('t', 1024)
   if (fields.has('l')) out.link = fields.text('l', LINK_BYTES_LIMIT)
   if (fields.has('c')) {
-    const [name, value, type] = fields.list('c', 3, tupleText)
-    out.checksum = { name: name ?? '', value: value ?? '', type: type ?? '' }
+    const triple = new Fields(named(['name', 'value', 'type'], fields.take('c')), `${what}: checksum`)
+    out.checksum = { name: triple.text('name', 256), value: triple.text('value', 256), type: triple.text('type', 256) }
+    triple.end()
   }
   if (fields.has('d')) {
     const pair = new Fields(named(['id', 'bytes'], fields.take('d')), `${what}: digest`)
@@ -82,11 +83,6 @@ export function parseMetadata(bytes: Uint8Array): ObjectMetadata {
   }
   fields.end()
   return out
-}
-
-function tupleText(item: CborValue, what: string): string {
-  const fields = new Fields({ item }, what)
-  return fields.text('item', 256)
 }
 
 function named(names: string[], value: CborValue): CborValue {

@@ -17,9 +17,9 @@ import {
 } from './frame.ts'
 import { KEY_RECORD_LIMIT, peekKeyRecord } from './key-record.ts'
 import { leafLength } from './leaf.ts'
+import type { ReadAt } from './read-at.ts'
 
-/** Bytes at an offset of a pack; fewer than asked for only at its end. */
-export type ReadAt = (offset: number, length: number) => Promise<Buffer>
+export type { ReadAt } from './read-at.ts'
 
 export type WalkedFrame =
   | { type: typeof FRAME.body; offset: number; end: number; coreHeader: Buffer }

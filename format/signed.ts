@@ -25,13 +25,16 @@ function signedBytes(kind: MessageKind, payload: Uint8Array): Buffer {
   return Buffer.concat([Buffer.from(`sealift/v1 ${kind}\0`, 'ascii'), payload])
 }
 
-/** @returns CBOR [kind, payload, signature] */
+/** @returns CBOR [kind, payload, signature]. @throws FormatError "limit" - longer than any reader takes */
 export async function signMessage(kind: MessageKind, payload: CborValue, sign: Sign): Promise<Buffer> {
   const body = encodeCbor(payload)
   const signature = await sign(signedBytes(kind, body))
   if (signature.length !== SIGNATURE_BYTES)
     throw new FormatError('malformed', `signature: wanted ${SIGNATURE_BYTES} bytes, found ${signature.length}`)
-  return encodeCbor([kind, body, signature])
+  const message = encodeCbor([kind, body, signature])
+  if (message.length > MESSAGE_LIMIT)
+    throw new FormatError('limit', `${kind}: ${message.length} bytes; no reader takes more than ${MESSAGE_LIMIT}`)
+  return message
 }
 
 /** A signed message taken apart, its signature not yet judged. */

@@ -34,7 +34,7 @@ export function unlockKey(
 }
 
 /**
- * The device token's PIN: neither share alone gives it.
+ * The device token's PIN: neither share alone gives it. FORMAT.md §8.3
  * @param grantShare - 32 bytes from the grant's sealed part; empty before the first grant
  * @param deviceShare - 32 bytes kept on the device's state volume
  */

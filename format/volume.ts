@@ -1,4 +1,4 @@
-import { type DeviceId, type DriveId, type JobId, parseId } from './bytes.ts'
+import { type DeviceId, type DriveId, type EpochId, type JobId, type PackId, parseId } from './bytes.ts'
 import { FormatError } from './fault.ts'
 
 /** `volume.json` in a drive's root. No secret; what counts is signed elsewhere (grant, checkpoints). @see FORMAT.md §11 */
@@ -15,6 +15,13 @@ export const DRIVE = {
   manifest: 'manifest',
   seal: 'seal.json',
 } as const
+
+/** Names of files on a drive. A reader goes by what is inside a file, never by its name. */
+export const keyRecordPath = (epoch: EpochId): string => `${DRIVE.keys}/${epoch}`
+export const packPath = (pack: PackId): string => `${DRIVE.packs}/${pack}.pack`
+export const checkpointPath = (number: number): string => `${DRIVE.checkpoints}/${numbered(number)}`
+export const manifestPath = (number: number): string => `${DRIVE.manifest}/${numbered(number)}.slm`
+const numbered = (number: number): string => String(number).padStart(8, '0')
 
 const VOLUME_LIMIT = 4096
 

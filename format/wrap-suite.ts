@@ -3,6 +3,8 @@
  *
  * Sealing to a public key needs no token and is done here. Every suite binds the secret to a context that both sides
  * build alike: HPKE and GCM carry it as associated data, RSA-OAEP and AES-KWP, which have none, inside the plaintext.
+ *
+ * @see FORMAT.md §14
  */
 import { constants, createHash, createPublicKey, type KeyObject, publicEncrypt, timingSafeEqual } from 'node:crypto'
 import { FormatError } from './fault.ts'

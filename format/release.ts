@@ -18,8 +18,11 @@ export interface KeyRelease {
   wrap(request: WrapRequest): Promise<Buffer>
   /** The object key, or, for a composite, the keys of the parts asked for in their order. Fault `denied` for every refusal. */
   release(request: ReleaseRequest): Promise<Buffer[]>
-  /** A new envelope for the same body under another name, for the proof's account (server-side copy). @returns envelope */
-  rewrap(request: RewrapRequest): Promise<Buffer>
+  /**
+   * New envelopes for the same bodies under another name, for the proof's account (server-side copy).
+   * @returns that of the object, then those of the parts in their order
+   */
+  rewrap(request: RewrapRequest): Promise<Buffer[]>
   /** Replaces the release binding of objects by a canned ACL (revision above 0). */
   bind(request: BindRequest): Promise<void>
   /** Intake: the order and the devices of a job that is being taken in. */
@@ -84,6 +87,8 @@ export type ReleaseRequest = { proof: Uint8Array | null; object: StoredObject; p
 export type RewrapRequest = {
   proof: Uint8Array
   object: StoredObject
+  /** of a composite, some or all; each keeps its upload and number */
+  parts: { object: StoredObject; metadata: Uint8Array }[]
   destination: ObjectPlace
   acl: CannedAcl
   metadata: Uint8Array

@@ -29,8 +29,8 @@ export function sqliteFile(path: string): DatabaseKind {
     database.close()
     throw error
   }
-  const statements = new Map<string, ReturnType<typeof database.prepare>>()
-  const prepare: typeof database.prepare = (text: string) => {
+  const statements = new Map<string, Database.Statement>()
+  const prepare = (text: string): Database.Statement => {
     const known = statements.get(text)
     if (known !== undefined) return known
     const statement = database.prepare(text)

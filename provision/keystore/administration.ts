@@ -1,0 +1,83 @@
+import { type Administration, AdministrationError, type AuthorityStatus } from '../../format/administration.ts'
+import { FormatError } from '../../format/fault.ts'
+import { ReleaseError } from '../../format/release.ts'
+import { TokenError } from '../../hsm/token.ts'
+import type { Accounts } from './accounts.ts'
+import type { Audit } from './audit.ts'
+import type { Devices } from './devices.ts'
+import type { Intake } from './intake.ts'
+import type { Jobs } from './jobs.ts'
+
+/** What the operator may do, each change on record before its answer leaves. */
+export function administrationOf(on: {
+  accounts: Accounts
+  jobs: Jobs
+  devices: Devices
+  intake: Intake
+  audit: Audit
+  status: () => Promise<AuthorityStatus>
+}): Administration {
+  const { accounts, jobs, devices, intake, audit, status } = on
+
+  const change = async <T>(what: string, about: string, work: () => Promise<T>): Promise<T> => {
+    const entry = { what, who: 'operator', about }
+    let answer: T
+    try {
+      answer = await work()
+    } catch (cause) {
+      const error = administrationError(cause)
+      await audit.write({ ...entry, outcome: `${error.fault}: ${error.message}` })
+      throw error
+    }
+    await audit.write({ ...entry, outcome: 'done' })
+    return answer
+  }
+  const look = async <T>(work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work()
+    } catch (cause) {
+      throw administrationError(cause)
+    }
+  }
+  return {
+    createAccount: name => change('account create', name, () => accounts.create(name)),
+    listAccounts: () => look(accounts.list),
+    disableAccount: account =>
+      change('account disable', account, async () => {
+        await accounts.disable(account)
+      }),
+    createAccessKey: (account, name) =>
+      change('access-key create', account, () => accounts.createAccessKey(account, name)),
+    disableAccessKey: accessKey => change('access-key disable', accessKey, () => accounts.disableAccessKey(accessKey)),
+    createJob: request =>
+      change('job create', `${request.account}: ${request.buckets.join(', ')}`, async () =>
+        jobs.info(await jobs.create(request)),
+      ),
+    listJobs: () => look(async () => Promise.all((await jobs.list()).map(jobs.info))),
+    showJob: job =>
+      look(async () => ({ ...(await jobs.info(await jobs.known(job))), devices: await devices.list(job) })),
+    prepareDevice: request => change('device prepare', `job ${request.job}`, () => devices.prepare(request)),
+    enrolStation: name => change('station enrol', name, () => intake.enrol(name)),
+    beginIntake: job =>
+      change('intake begin', job, async () => {
+        await jobs.advance(job, 'begin-intake')
+      }),
+    endIntake: job =>
+      change('intake end', job, async () => {
+        await jobs.advance(job, 'end-intake')
+      }),
+    destroyJobKey: job => change('key destroy', job, () => jobs.destroyKey(job)),
+    verifyAudit: () => look(audit.verify),
+    status: () => look(status),
+  }
+}
+
+export function administrationError(cause: unknown): AdministrationError {
+  if (cause instanceof AdministrationError) return cause
+  if (cause instanceof ReleaseError && cause.fault === 'not-found')
+    return new AdministrationError('not-found', cause.message, { cause })
+  if (cause instanceof TokenError) return new AdministrationError('unavailable', `token: ${cause.message}`, { cause })
+  if (cause instanceof FormatError)
+    return new AdministrationError(cause.fault === 'tampered' ? 'tampered' : 'malformed', cause.message, { cause })
+  return new AdministrationError('internal', 'the keystore failed inside; its log says where', { cause })
+}

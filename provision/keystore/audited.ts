@@ -1,0 +1,73 @@
+import type { KeyRelease, ObjectPlace, StationProof } from '../../format/release.ts'
+import { decodeProof } from '../../format/request-proof.ts'
+import type { Audit } from './audit.ts'
+import { outside, releaseError } from './refusal.ts'
+
+/**
+ * `KeyRelease` with its audit: what gives a key or refuses one is on record before the answer leaves, and a refusal's reason stays here.
+ * Requests that only authenticate are on record when they are refused.
+ */
+export function auditedRelease(inner: KeyRelease, audit: Audit): KeyRelease {
+  type Told = { what: string; who: string; about: string }
+  const told = async <T>({ what, who, about }: Told, work: () => Promise<T>, quiet = false): Promise<T> => {
+    let answer: T
+    try {
+      answer = await work()
+    } catch (cause) {
+      const error = releaseError(cause)
+      await audit.write({ what, who, about, outcome: `${error.fault}: ${error.message}` })
+      throw outside(error)
+    }
+    // a key leaves after its entry is written
+    if (!quiet) await audit.write({ what, who, about, outcome: 'done' })
+    return answer
+  }
+  return {
+    authenticate: proof =>
+      told({ what: 'authenticate', who: signer(proof), about: '' }, () => inner.authenticate(proof), true),
+    verifyChunks: (proof, chunks) => {
+      const entry = { what: 'verify-chunks', who: signer(proof), about: `${chunks.length} chunks` }
+      return told(entry, () => inner.verifyChunks(proof, chunks), true)
+    },
+    wrap: request =>
+      told({ what: 'wrap', who: signer(request.proof), about: `${request.objectId} ${named(request.place)}` }, () =>
+        inner.wrap(request),
+      ),
+    release: request => {
+      const about = `${named(request.object.place)}, ${request.parts.length} parts`
+      return told({ what: 'release', who: signer(request.proof), about }, () => inner.release(request))
+    },
+    rewrap: request => {
+      const about = `${named(request.object.place)} to ${named(request.destination)}`
+      return told({ what: 'rewrap', who: signer(request.proof), about }, () => inner.rewrap(request))
+    },
+    bind: request => {
+      const about = `${named(request.object.place)} ${request.acl}`
+      return told({ what: 'bind', who: signer(request.proof), about }, () => inner.bind(request))
+    },
+    job: proof => told(byStation('job', proof), () => inner.job(proof)),
+    metadataKey: (proof, record) => told(byStation('metadata-key', proof), () => inner.metadataKey(proof, record)),
+    reseal: (proof, record) => told(byStation('reseal', proof), () => inner.reseal(proof, record)),
+    prove: (proof, objects) => told(byStation(`prove ${objects.length}`, proof), () => inner.prove(proof, objects)),
+    signReceipt: (proof, receipt) =>
+      told(byStation(`receipt ${receipt.level} ${receipt.lines}`, proof), () => inner.signReceipt(proof, receipt)),
+  }
+}
+
+function byStation(what: string, { station, job, device }: StationProof): { what: string; who: string; about: string } {
+  return { what, who: `station ${station}`, about: `job ${job} device ${device}` }
+}
+
+function named({ bucket, key, part }: ObjectPlace): string {
+  return `${bucket}/${key}${part === undefined ? '' : `#${part.number}`}`
+}
+
+/** Whom the proof names, believed or not. */
+function signer(proof: Uint8Array | null): string {
+  if (proof === null) return 'anonymous'
+  try {
+    return `key ${decodeProof(proof).accessKey}`
+  } catch {
+    return 'key unreadable'
+  }
+}

@@ -1,0 +1,102 @@
+import { hash } from 'node:crypto'
+import type { Kysely } from 'kysely'
+import type { Administration } from '../../format/administration.ts'
+import type { KeyRelease } from '../../format/release.ts'
+import type { Token } from '../../hsm/token.ts'
+import { sqliteFile } from '../database/dialect.ts'
+import { type KeystoreSchema, keystoreMigrations } from '../database/keystore-schema.ts'
+import { openDatabase } from '../database/open.ts'
+import { accountsOf } from './accounts.ts'
+import { administrationOf } from './administration.ts'
+import { openAudit } from './audit.ts'
+import { auditedRelease } from './audited.ts'
+import { devicesOf } from './devices.ts'
+import { epochsOf } from './epochs.ts'
+import { makeFacts, readFacts } from './facts.ts'
+import { intakeOf } from './intake.ts'
+import { jobsOf } from './jobs.ts'
+import { objectsOf } from './objects.ts'
+import { proofsOf } from './proofs.ts'
+import { releaseVerbs } from './release.ts'
+import { openStateKey } from './state-key.ts'
+
+export type AuthorityConfig = {
+  /** the authority's own SQLite file; made when missing, 0600 */
+  databasePath: string
+  /** stays the caller's to close */
+  token: Token
+  /** `bucket.<suffix>` hosts name the bucket; null: path style only */
+  virtualHostSuffix: string | null
+  /** ms since 1970 */
+  clock: () => number
+  tokenProcessId: () => number | null
+}
+
+/** The provider's authority: whose keys, who may, and the record of both. */
+export type Authority = {
+  release: KeyRelease
+  administration: Administration
+  close(): Promise<void>
+}
+
+/** Makes the authority's keys in the token and its certificates. @throws TokenError "exists" - it was done before */
+export async function initialiseAuthority(config: AuthorityConfig, commonName: string): Promise<void> {
+  const database = await openKeystore(config.databasePath)
+  try {
+    await makeFacts(database, config.token, commonName, config.clock)
+  } finally {
+    await database.destroy()
+  }
+}
+
+/**
+ * @throws TokenError "configuration" - not initialised, or with another token
+ * @throws FormatError "tampered" - the audit's head is not this authority's
+ */
+export async function openAuthority(config: AuthorityConfig): Promise<Authority> {
+  const { token, clock, virtualHostSuffix } = config
+  const database = await openKeystore(config.databasePath)
+  try {
+    const facts = await readFacts(database, token)
+    const state = await openStateKey(token, facts.sealedStateKey)
+    const audit = await openAudit(database, state, clock)
+    const accounts = accountsOf(database, token, state, clock)
+    const jobs = jobsOf({ database, token, accounts, orderSpki: facts.grantSpki, clock })
+    const epochs = epochsOf(database, token, clock)
+    const proofs = proofsOf(accounts, virtualHostSuffix, clock)
+    const objects = objectsOf(database, epochs, accounts, jobs)
+    const intake = intakeOf({ database, token, accounts, jobs, epochs, facts, clock })
+    const devices = devicesOf({ database, token, jobs, facts, clock })
+    const verbs = releaseVerbs({ proofs, accounts, epochs, objects })
+    const caFingerprint = hash('sha256', facts.caCertificate, 'hex')
+    const status = async () => ({
+      processId: process.pid,
+      tokenProcessId: config.tokenProcessId() ?? 0,
+      tokenOperations: token.operations,
+      caFingerprint,
+    })
+    let closed: Promise<void> | null = null
+    return {
+      release: auditedRelease({ ...verbs, ...intake, ...proofVerbs(proofs) }, audit),
+      administration: administrationOf({ accounts, jobs, devices, intake, audit, status }),
+      close() {
+        closed ??= audit.close().then(() => database.destroy())
+        return closed
+      },
+    }
+  } catch (error) {
+    await database.destroy()
+    throw error
+  }
+}
+
+function openKeystore(path: string): Promise<Kysely<KeystoreSchema>> {
+  return openDatabase<KeystoreSchema>(sqliteFile(path), keystoreMigrations)
+}
+
+function proofVerbs(proofs: ReturnType<typeof proofsOf>): Pick<KeyRelease, 'authenticate' | 'verifyChunks'> {
+  return {
+    authenticate: async proof => (await proofs.judge(proof)).principal,
+    verifyChunks: proofs.verifyChunks,
+  }
+}

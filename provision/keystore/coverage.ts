@@ -1,0 +1,112 @@
+import { percentDecode, queryPairs } from '../../access/canonical.ts'
+import { CANNED_ACLS, type CannedAcl, type ObjectPlace } from '../../format/release.ts'
+import type { RequestProof } from '../../format/request-proof.ts'
+
+/** What a signed request is about, read from the signed bytes alone. All pure. */
+export type SignedTarget = {
+  method: string
+  bucket: string
+  key: string
+  query: ReadonlyMap<string, string>
+  copySource: { bucket: string; key: string } | null
+  /** x-amz-acl; null: one that is none of ours */
+  acl: CannedAcl | null
+}
+
+/** @param hostSuffix - `bucket.<suffix>` hosts name the bucket; null: path style only. @returns null - names no object */
+export function signedTarget(proof: RequestProof, hostSuffix: string | null): SignedTarget | null {
+  const path = utf8(percentDecode(proof.rawPath))
+  const pairs = queryPairs(proof.rawQuery)
+  if (path === null || pairs === null || !path.startsWith('/')) return null
+  const query = new Map<string, string>()
+  for (const [rawName, rawValue] of pairs) {
+    const [name, value] = [utf8(rawName), utf8(rawValue)]
+    // twice the same name: whoever serves it might read the other one
+    if (name === null || value === null || query.has(name)) return null
+    query.set(name, value)
+  }
+  const host = (signedHeader(proof, 'host') ?? '').toLowerCase().replace(/:\d+$/, '')
+  const virtual = hostSuffix !== null && host.endsWith(`.${hostSuffix}`) ? host.slice(0, -hostSuffix.length - 1) : null
+  const place = virtual === null ? split(path.slice(1)) : { bucket: virtual, key: path.slice(1) }
+  if (place === null || place.key === '') return null
+  const source = signedHeader(proof, 'x-amz-copy-source')
+  const acl = signedHeader(proof, 'x-amz-acl') ?? 'private'
+  return {
+    method: proof.method,
+    ...place,
+    query,
+    copySource: source === undefined ? null : copySourceOf(source),
+    acl: CANNED_ACLS.find(each => each === acl) ?? null,
+  }
+}
+
+const ADDED_BY_CLIENTS = /^(?:X-Amz-.*|x-id)$/
+const OF_A_READ = /^(?:versionId|partNumber|response-[a-z-]+)$/
+
+/** Reading the object at `place`: a GET or HEAD of it and of no subresource, or a copy that names it as its source. */
+export function coversRead(target: SignedTarget, place: ObjectPlace): boolean {
+  if (target.method === 'GET' || target.method === 'HEAD')
+    return samePlace(target, place) && onlyQuery(target, name => OF_A_READ.test(name))
+  return target.method === 'PUT' && target.copySource !== null && samePlace(target.copySource, place)
+}
+
+/** Writing the object, part or composite at `place`: a PUT of it, a part's PUT, or the completion of an upload. */
+export function coversWrite(target: SignedTarget, place: ObjectPlace): boolean {
+  if (!samePlace(target, place)) return false
+  const upload = target.query.get('uploadId')
+  if (target.method === 'POST')
+    return place.part === undefined && upload !== undefined && onlyQuery(target, name => name === 'uploadId')
+  if (target.method !== 'PUT') return false
+  if (upload === undefined) return onlyQuery(target, () => false)
+  const number = Number(target.query.get('partNumber'))
+  const samePart = place.part?.upload === upload && place.part.number === number
+  return samePart && onlyQuery(target, name => name === 'uploadId' || name === 'partNumber')
+}
+
+/** The creation of a multipart upload of `place`. */
+export function coversCreation(target: SignedTarget, place: ObjectPlace): boolean {
+  return target.method === 'POST' && samePlace(target, place) && target.query.has('uploads')
+}
+
+/** A change of the object's ACL. */
+export function coversAcl(target: SignedTarget, place: ObjectPlace): boolean {
+  return (
+    target.method === 'PUT' &&
+    samePlace(target, place) &&
+    target.query.has('acl') &&
+    onlyQuery(target, name => name === 'acl' || name === 'versionId')
+  )
+}
+
+export function samePlace(a: { bucket: string; key: string }, b: { bucket: string; key: string }): boolean {
+  return a.bucket === b.bucket && a.key === b.key
+}
+
+export function signedHeader(proof: RequestProof, name: string): string | undefined {
+  return proof.headers.find(([found]) => found === name)?.[1].trim()
+}
+
+function onlyQuery(target: SignedTarget, may: (name: string) => boolean): boolean {
+  return [...target.query.keys()].every(name => ADDED_BY_CLIENTS.test(name) || may(name))
+}
+
+function copySourceOf(header: string): SignedTarget['copySource'] {
+  const [name = ''] = header.split('?versionId=')
+  const path = utf8(percentDecode(name))
+  return path === null ? null : split(path.replace(/^\//, ''))
+}
+
+function split(path: string): { bucket: string; key: string } | null {
+  const cut = path.indexOf('/')
+  return cut < 1 ? null : { bucket: path.slice(0, cut), key: path.slice(cut + 1) }
+}
+
+function utf8(bytes: Uint8Array | null): string | null {
+  if (bytes === null) return null
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+  } catch (error) {
+    if (error instanceof TypeError) return null
+    throw error
+  }
+}

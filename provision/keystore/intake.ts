@@ -1,0 +1,196 @@
+import { hash, randomBytes, timingSafeEqual } from 'node:crypto'
+import type { Kysely } from 'kysely'
+import { AdministrationError } from '../../format/administration.ts'
+import { type DeviceId, type EpochId, equalBytes } from '../../format/bytes.ts'
+import { EPOCH_KEK, parseEnvelope } from '../../format/envelope.ts'
+import { FormatError } from '../../format/fault.ts'
+import { openKeyRecord, verifyKeyRecord } from '../../format/key-record.ts'
+import { signReceipt } from '../../format/receipt.ts'
+import {
+  type KeyRelease,
+  type ProveObject,
+  type ProveOutcome,
+  ReleaseError,
+  type StationProof,
+} from '../../format/release.ts'
+import { keyId } from '../../format/wrap-suite.ts'
+import type { Token } from '../../hsm/token.ts'
+import type { KeystoreSchema } from '../database/keystore-schema.ts'
+import type { Accounts } from './accounts.ts'
+import { type Adopted, type Epoch, type Epochs, sameEpoch } from './epochs.ts'
+import type { Facts } from './facts.ts'
+import type { Jobs, KnownDevice, KnownJob } from './jobs.ts'
+import { Lru } from './lru.ts'
+import { openObjectKey } from './opening.ts'
+import { denied } from './refusal.ts'
+import { importKey, TOKEN_KEYS } from './token-keys.ts'
+
+type Verbs = Pick<KeyRelease, 'job' | 'metadataKey' | 'reseal' | 'prove' | 'signReceipt'>
+export type Intake = Verbs & { enrol(name: string): Promise<{ station: string; secret: Buffer }> }
+
+const ADOPTED_MAX = 1000
+const STATION_NAME = /^[\p{L}\p{N}][\p{L}\p{N} ._@-]{0,63}$/u
+
+/** The calls of an intake station: for a job that is being taken in, and never an object's key. */
+export function intakeOf(on: {
+  database: Kysely<KeystoreSchema>
+  token: Token
+  accounts: Accounts
+  jobs: Jobs
+  epochs: Epochs
+  facts: Facts
+  clock: () => number
+}): Intake {
+  const { database, token, accounts, jobs, epochs, facts, clock } = on
+  const adopted = new Lru<EpochId, Promise<Adopted>>(ADOPTED_MAX)
+
+  const station = async (proof: StationProof): Promise<{ job: KnownJob; device: KnownDevice }> => {
+    const row = await database
+      .selectFrom('stations')
+      .select('secret_digest')
+      .where('id', '=', proof.station)
+      .executeTakeFirst()
+    const digest = hash('sha256', proof.secret, 'buffer')
+    if (row === undefined || !timingSafeEqual(digest, row.secret_digest))
+      throw denied('no such station, or another secret')
+    const job = await jobs.known(proof.job)
+    if (job.state !== 'taking-in') throw denied(`the job is ${job.state}, not taking-in`)
+    const device = await jobs.device(proof.job, proof.device)
+    if (device === null) throw denied('the device is none of the job')
+    return { job, device }
+  }
+  /** Key record → epoch, checked against what is known here: signature, device, job, grant, commitment. */
+  const takeOver = async (
+    proof: StationProof,
+    bytes: Uint8Array,
+  ): Promise<{ epoch: Epoch; adopted: Adopted | null }> => {
+    const { job, device } = await station(proof)
+    const record = verifyKeyRecord(bytes, device.identity)
+    if (record.job !== proof.job || record.device !== proof.device)
+      throw denied('a key record of another job or device')
+    if (!device.grants.some(grant => equalBytes(grant.hash, record.grantHash)))
+      throw denied('a key record under a grant that was not issued to this device for this job')
+    const { epoch: id, commitment } = record
+    const epoch = { id, account: job.order.account, job: job.id, device: record.device, commitment }
+    const there = await epochs.find(id)
+    if (there !== null) {
+      if (!sameEpoch(there, epoch)) throw denied('another epoch has this id')
+      return { epoch, adopted: null }
+    }
+    const account = await accounts.byId(job.order.account)
+    if (account === null) throw denied('the account is gone')
+    const open = async (): Promise<Adopted> => {
+      if (job.keyDestroyed) throw denied("the job's import key was destroyed")
+      const mine = keyId(job.recipient.spki)
+      const key = await openKeyRecord(
+        record,
+        found => equalBytes(found, mine),
+        (_, sealed, context) => token.open(importKey(job.id), sealed, context),
+      )
+      return epochs.adopt(epoch, account, key)
+    }
+    // names first, the takeover after: between the two the opened epoch waits here, and the token is asked once
+    const waiting = adopted.get(id) ?? open()
+    adopted.set(id, waiting)
+    waiting.catch(() => adopted.delete(id))
+    const done = await waiting
+    if (!equalBytes(done.row.commitment, commitment)) throw denied('another epoch has this id')
+    return { epoch, adopted: done }
+  }
+
+  return {
+    async job(proof) {
+      const { job } = await station(proof)
+      const { grantSpki: orderSpki, receiptSpki, receiptCertificate, caCertificate } = facts
+      const rows = await database
+        .selectFrom('grants')
+        .innerJoin('devices', join =>
+          join.onRef('devices.job', '=', 'grants.job').onRef('devices.device', '=', 'grants.device'),
+        )
+        .select(['grants.hash', 'grants.device', 'devices.identity'])
+        .where('grants.job', '=', job.id)
+        .orderBy('grants.issued_at', 'desc')
+        .orderBy('grants.counter', 'desc')
+        .execute()
+      const devices = rows.map(row => ({
+        device: row.device as DeviceId,
+        identitySpki: row.identity,
+        grantHash: row.hash,
+      }))
+      return { order: job.signedOrder, devices, orderSpki, receiptSpki, receiptCertificate, caCertificate }
+    },
+    async metadataKey(proof, keyRecord) {
+      const found = await takeOver(proof, keyRecord)
+      const keys = found.adopted?.keys ?? (await epochs.keys(found.epoch))
+      return keys.metadataKey.export()
+    },
+    async reseal(proof, keyRecord) {
+      const found = await takeOver(proof, keyRecord)
+      if (found.adopted === null) return
+      await epochs.record(found.adopted)
+      adopted.delete(found.epoch.id)
+    },
+    async prove(proof, objects) {
+      const { job } = await station(proof)
+      const outcomes: ProveOutcome[] = []
+      for (const object of objects) outcomes.push(await proveOne(job, proof.device, object))
+      const proved = outcomes.filter(each => each.outcome === 'proved').length
+      await database
+        .updateTable('devices')
+        .set(eb => ({ proved: eb('proved', '+', proved) }))
+        .where('job', '=', job.id)
+        .where('device', '=', proof.device)
+        .execute()
+      return outcomes
+    },
+    async signReceipt(proof, receipt) {
+      const { job } = await station(proof)
+      const { device, level, lines, held } = receipt
+      if (receipt.job !== job.id || device !== proof.device || receipt.account !== job.order.account)
+        throw denied('a receipt for another job, device or account')
+      if (level === 'content') throw new ReleaseError('held', 'receipt: nothing was proved at level "content"')
+      const row = await database
+        .selectFrom('devices')
+        .select('proved')
+        .where('job', '=', job.id)
+        .where('device', '=', device)
+        .executeTakeFirst()
+      if (level === 'key' && lines - held > (row?.proved ?? 0))
+        throw new ReleaseError('held', `receipt: ${lines - held} lines as stored, ${row?.proved ?? 0} objects proved`)
+      return signReceipt({ ...receipt, issuedAt: clock() }, message => token.sign(TOKEN_KEYS.receipt, message))
+    },
+    async enrol(name) {
+      if (!STATION_NAME.test(name))
+        throw new AdministrationError('malformed', 'station name: want 1 to 64 letters, digits')
+      const taken = await database.selectFrom('stations').select('id').where('name', '=', name).executeTakeFirst()
+      if (taken !== undefined) throw new AdministrationError('exists', `there is a station "${name}" already`)
+      const id = randomBytes(8).toString('hex')
+      const secret = randomBytes(32)
+      const secret_digest = hash('sha256', secret, 'buffer')
+      await database.insertInto('stations').values({ id, name, secret_digest, created_at: clock() }).execute()
+      return { station: id, secret }
+    },
+  }
+
+  async function proveOne(job: KnownJob, device: DeviceId, object: ProveObject): Promise<ProveOutcome> {
+    try {
+      const envelope = parseEnvelope(object.envelope)
+      const epoch = await epochs.find(envelope.kekId)
+      const ours = epoch !== null && epoch.job === job.id && epoch.device === device
+      if (!ours || envelope.kekKind !== EPOCH_KEK || envelope.job !== job.id)
+        return refused('not of an epoch of this job and device')
+      if (!job.order.buckets.includes(object.place.bucket)) return refused('its bucket is not in the job order')
+      const { wrapKey } = await epochs.keys(epoch)
+      const context = { account: job.order.account, job: job.id, objectId: envelope.objectId, ...object.place }
+      openObjectKey(wrapKey, envelope, object.coreHeader, context).fill(0)
+      return { outcome: 'proved', reason: '' }
+    } catch (error) {
+      if (error instanceof FormatError || error instanceof ReleaseError) return refused(error.message)
+      throw error
+    }
+  }
+}
+
+function refused(reason: string): ProveOutcome {
+  return { outcome: 'refused', reason: reason.slice(0, 1000) }
+}

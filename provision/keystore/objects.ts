@@ -1,0 +1,153 @@
+import type { Kysely } from 'kysely'
+import { type Caller, mayDo } from '../../access/canned-acl.ts'
+import { type ObjectContext, objectContextHash } from '../../format/context.ts'
+import {
+  COMPOSITE,
+  type Envelope,
+  EPOCH_KEK,
+  KEYSTORE_KEK,
+  OBJECT,
+  PART,
+  parseEnvelope,
+} from '../../format/envelope.ts'
+import type { EpochKeys } from '../../format/epoch-key.ts'
+import { CANNED_ACLS, type CannedAcl, encodeBinding, parseBinding, type StoredObject } from '../../format/release.ts'
+import type { KeystoreSchema } from '../database/keystore-schema.ts'
+import type { Accounts, KnownAccount } from './accounts.ts'
+import { samePlace } from './coverage.ts'
+import { type Epochs, NO_JOB } from './epochs.ts'
+import type { Jobs } from './jobs.ts'
+import { isListed, openObjectKey } from './opening.ts'
+import { denied } from './refusal.ts'
+
+/** An object whose binding was looked up and whose key-encrypting key is at hand; nothing of it is opened yet. */
+export type Bound = {
+  envelope: Envelope
+  context: ObjectContext
+  owner: KnownAccount
+  acl: CannedAcl
+  stored: StoredObject
+  keys: EpochKeys
+}
+
+/** How the authority sees objects: by what it knows itself, never by what the asking process says. */
+export type Objects = {
+  /** @throws ReleaseError "denied" - no such epoch, or what is said of the object is not what is on record */
+  bind(stored: StoredObject): Promise<Bound>
+  /** The key, once the caller may have it. */
+  open(bound: Bound): Buffer
+  /** Parts that the composite lists, in the order asked; each bound as the composite is. */
+  parts(composite: Bound, asked: StoredObject[]): Promise<Bound[]>
+  setAcl(context: ObjectContext, acl: CannedAcl): Promise<void>
+  /** Sets the ACL only where a row voids what the envelope says. */
+  renewAcl(context: ObjectContext, acl: CannedAcl): Promise<void>
+}
+
+export function mayRead(bound: Bound, account: string | null): boolean {
+  const who: Caller = account === null ? { kind: 'anonymous' } : { kind: 'known', id: account }
+  return mayDo(bound.acl, bound.owner.id, who, 'R')
+}
+
+export function objectsOf(
+  database: Kysely<KeystoreSchema>,
+  epochs: Epochs,
+  accounts: Accounts,
+  jobs: Pick<Jobs, 'known'>,
+): Objects {
+  const rowOf = async (context: ObjectContext): Promise<KeystoreSchema['bindings'] | undefined> =>
+    database.selectFrom('bindings').selectAll().where('place', '=', placeOf(context)).executeTakeFirst()
+
+  const bind: Objects['bind'] = async stored => {
+    const envelope = parseEnvelope(stored.envelope)
+    const epoch = await epochs.find(envelope.kekId)
+    if (epoch === null) throw denied('its epoch was never taken over')
+    if (stored.account !== epoch.account) throw denied('said to be of another account than its epoch')
+    const byDrive = epoch.job !== null
+    if (
+      stored.job !== epoch.job ||
+      envelope.job !== (epoch.job ?? NO_JOB) ||
+      envelope.kekKind !== (byDrive ? EPOCH_KEK : KEYSTORE_KEK)
+    )
+      throw denied('said to be of another job than its epoch')
+    const owner = await accounts.byId(epoch.account)
+    if (owner === null || owner.disabled) throw denied('its account is switched off')
+    if ((envelope.kind === PART) !== (stored.place.part !== undefined))
+      throw denied('a part, and only a part, has a number')
+    const context: ObjectContext = {
+      account: owner.id,
+      job: epoch.job,
+      bucket: stored.place.bucket,
+      key: stored.place.key,
+      objectId: envelope.objectId,
+      binding: stored.binding,
+      ...(stored.place.part && { part: stored.place.part }),
+    }
+    const acl = await liveAcl(context, stored, owner)
+    return { envelope, context, owner, acl, stored, keys: await epochs.keys(epoch) }
+  }
+  const liveAcl = async (context: ObjectContext, stored: StoredObject, owner: KnownAccount): Promise<CannedAcl> => {
+    let first: CannedAcl
+    if (context.job !== null) {
+      const { order } = await jobs.known(context.job)
+      if (!order.buckets.includes(context.bucket)) throw denied('its bucket is not in the job order')
+      if (stored.binding.length > 0) throw denied('what came by drive carries no binding')
+      first = order.acl
+    } else {
+      const binding = parseBinding(stored.binding)
+      if (binding.owner !== owner.id) throw denied('its binding names another owner')
+      first = binding.acl
+    }
+    const row = await rowOf(context)
+    if (row === undefined) return first
+    const live = CANNED_ACLS.find(each => each === row.acl)
+    if (live === undefined) throw denied('its binding holds an ACL that is not known here')
+    return live
+  }
+  const open: Objects['open'] = ({ envelope, stored, context, keys }) =>
+    openObjectKey(keys.wrapKey, envelope, stored.coreHeader, context)
+  const setAcl: Objects['setAcl'] = async (context, acl) => {
+    await database
+      .insertInto('bindings')
+      .values({ place: placeOf(context), acl, revision: 1 })
+      .onConflict(conflict =>
+        conflict.column('place').doUpdateSet(eb => ({ acl, revision: eb('bindings.revision', '+', 1) })),
+      )
+      .execute()
+  }
+  return {
+    bind,
+    open,
+    setAcl,
+    async parts(composite, asked) {
+      const listed = new Map(composite.envelope.parts.map(part => [part.objectId, part]))
+      const out: Bound[] = []
+      for (const stored of asked) {
+        const part = await bind(stored)
+        // a composite may list anything: only parts of its own owner, job and name are its parts
+        const own = part.owner.id === composite.owner.id && part.context.job === composite.context.job
+        if (part.envelope.kind !== PART || !own || !samePlace(part.context, composite.context))
+          throw denied('not a part of this object')
+        if (!isListed(part.envelope, listed.get(part.envelope.objectId))) throw denied('a part that is not listed')
+        out.push(part)
+      }
+      return out
+    },
+    async renewAcl(context, acl) {
+      if ((await rowOf(context)) !== undefined) await setAcl(context, acl)
+    },
+  }
+}
+
+/** Whether this can be read by itself. */
+export function isWhole(envelope: Envelope): boolean {
+  return envelope.kind === OBJECT || envelope.kind === COMPOSITE
+}
+
+/** What a binding row is for: account, job, name and object, without the binding that it replaces. */
+function placeOf({ binding: _, ...place }: ObjectContext): Buffer {
+  return objectContextHash(place)
+}
+
+export function bindingOf(owner: string, kind: Envelope['kind'], acl: CannedAcl): Buffer {
+  return encodeBinding(owner, kind === PART ? 'private' : acl)
+}

@@ -11,7 +11,7 @@ export type HostedSchema = {
   objects: ObjectRow
   /** where a sealed body lies; shared by copies. `blob` null: a composite, whose bytes are its parts' */
   bodies: BodyRow
-  /** parts of uploads under way (`composite` null) and of composites */
+  /** parts of uploads under way (set: the upload's id) and of composites, which keep their set; a copy has a set of its own */
   parts: PartRow
   /** `dead`: nothing refers to it, the bytes may still be there. `origin` names an adopted pack while its intake runs. */
   blobs: { id: string; size: number; refs: number; state: 'live' | 'dead'; origin: string | null }
@@ -45,6 +45,8 @@ export type ObjectRow = {
   account: string
   job: string | null
   upload: string | null
+  /** a composite's parts */
+  part_set: string | null
   envelope: Buffer
   binding: Buffer
   owner: string
@@ -64,8 +66,8 @@ export type BodyRow = {
 }
 
 export type PartRow = {
+  part_set: string
   object_id: string
-  composite: string | null
   upload: string
   number: number
   bucket: string
@@ -121,6 +123,7 @@ async function first(database: Kysely<unknown>, kind: DatabaseKind): Promise<voi
     .addColumn('account', 'text', column => column.notNull())
     .addColumn('job', 'text')
     .addColumn('upload', 'text')
+    .addColumn('part_set', 'text')
     .addColumn('envelope', bytes, column => column.notNull())
     .addColumn('binding', bytes, column => column.notNull())
     .addColumn('owner', 'text', column => column.notNull())
@@ -130,8 +133,8 @@ async function first(database: Kysely<unknown>, kind: DatabaseKind): Promise<voi
     .addPrimaryKeyConstraint('objects_key', ['bucket', 'key'])
     .execute()
   await table('parts')
-    .addColumn('object_id', 'text', column => column.primaryKey().notNull().references('bodies.object_id'))
-    .addColumn('composite', 'text')
+    .addColumn('part_set', 'text', column => column.notNull())
+    .addColumn('object_id', 'text', column => column.notNull().references('bodies.object_id'))
     .addColumn('upload', 'text', column => column.notNull())
     .addColumn('number', wholeNumber, column => column.notNull())
     .addColumn('bucket', 'text', column => column.notNull())
@@ -144,6 +147,7 @@ async function first(database: Kysely<unknown>, kind: DatabaseKind): Promise<voi
     .addColumn('job', 'text')
     .addColumn('envelope', bytes, column => column.notNull())
     .addColumn('binding', bytes, column => column.notNull())
+    .addPrimaryKeyConstraint('parts_key', ['part_set', 'object_id'])
     .execute()
   await table('uploads')
     .addColumn('id', 'text', column => column.primaryKey().notNull())
@@ -160,8 +164,8 @@ async function first(database: Kysely<unknown>, kind: DatabaseKind): Promise<voi
     .addColumn('position', wholeNumber, column => column.notNull())
     .execute()
   for (const [name, on, columns] of [
-    ['parts_of_upload', 'parts', ['upload', 'number']],
-    ['parts_of_composite', 'parts', ['composite']],
+    ['parts_by_number', 'parts', ['part_set', 'number']],
+    ['parts_of_body', 'parts', ['object_id']],
     ['uploads_by_name', 'uploads', ['bucket', 'key', 'id']],
     ['buckets_of_owner', 'buckets', ['owner']],
     // a foreign key without an index is a walk over the table for each delete of what it points at

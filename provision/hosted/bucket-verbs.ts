@@ -1,5 +1,5 @@
 import { type ObjectStore, StoreError } from '../../store/object-store.ts'
-import { dropParts } from './commit.ts'
+import { dropPartSet } from './commit.ts'
 import { type BoundCaller, requireBucket, requireKnown } from './rights.ts'
 import type { Change, Shelf } from './shelf.ts'
 
@@ -52,15 +52,9 @@ export function bucketVerbs(shelf: Shelf, caller: BoundCaller): BucketVerbs {
 }
 
 async function dropUploads(change: Change, bucket: string): Promise<string[]> {
-  const parts = await change
-    .selectFrom('parts')
-    .select('object_id')
-    .where('composite', 'is', null)
-    .where('upload', 'in', change.selectFrom('uploads').select('id').where('bucket', '=', bucket))
-    .execute()
+  const dead: string[] = []
+  for (const { id } of await change.selectFrom('uploads').select('id').where('bucket', '=', bucket).execute())
+    dead.push(...(await dropPartSet(change, id)))
   await change.deleteFrom('uploads').where('bucket', '=', bucket).execute()
-  return dropParts(
-    change,
-    parts.map(part => part.object_id),
-  )
+  return dead
 }

@@ -13,6 +13,16 @@ export async function addBlob(change: Change, blob: NewBlob): Promise<void> {
     .execute()
 }
 
+/** One row more refers to the body. @returns false: it is gone */
+export async function shareBody(change: Change, objectId: string): Promise<boolean> {
+  const shared = await change
+    .updateTable('bodies')
+    .set(row => ({ refs: row('refs', '+', 1) }))
+    .where('object_id', '=', objectId)
+    .executeTakeFirst()
+  return shared.numUpdatedRows > 0n
+}
+
 export async function addBody(change: Change, body: Omit<BodyRow, 'refs'>): Promise<void> {
   await change
     .insertInto('bodies')
@@ -32,14 +42,14 @@ export async function placeObject(
 ): Promise<{ record: ObjectRecord; dead: string[] }> {
   const old = await change
     .selectFrom('objects')
-    .select(['object_id', 'etag'])
+    .select(['object_id', 'etag', 'part_set'])
     .where('bucket', '=', row.bucket)
     .where('key', '=', row.key)
     .executeTakeFirst()
   requireCondition(condition, old)
   if (old !== undefined) await deleteRow(change, row)
   await change.insertInto('objects').values(row).execute()
-  const dead = old === undefined ? [] : await dropBody(change, old.object_id)
+  const dead = old === undefined ? [] : await dropContent(change, old)
   return { record: recordOf(row), dead }
 }
 
@@ -56,21 +66,26 @@ function requireCondition(condition: PutCondition | undefined, old: { etag: stri
 export async function removeObject(change: Change, name: { bucket: string; key: Buffer }): Promise<string[] | null> {
   const old = await change
     .selectFrom('objects')
-    .select('object_id')
+    .select(['object_id', 'part_set'])
     .where('bucket', '=', name.bucket)
     .where('key', '=', name.key)
     .executeTakeFirst()
   if (old === undefined) return null
   await deleteRow(change, name)
-  return dropBody(change, old.object_id)
+  return dropContent(change, old)
 }
 
 async function deleteRow(change: Change, name: { bucket: string; key: Buffer }): Promise<void> {
   await change.deleteFrom('objects').where('bucket', '=', name.bucket).where('key', '=', name.key).execute()
 }
 
-/** One object less refers to the body. @returns blobs that nothing refers to any more */
-export async function dropBody(change: Change, objectId: string): Promise<string[]> {
+async function dropContent(change: Change, row: Pick<ObjectRow, 'object_id' | 'part_set'>): Promise<string[]> {
+  const dead = await dropBody(change, row.object_id)
+  return row.part_set === null ? dead : [...dead, ...(await dropPartSet(change, row.part_set))]
+}
+
+/** One row less refers to the body. @returns blobs that nothing refers to any more */
+async function dropBody(change: Change, objectId: string): Promise<string[]> {
   const body = await change
     .updateTable('bodies')
     .set(row => ({ refs: row('refs', '-', 1) }))
@@ -79,18 +94,22 @@ export async function dropBody(change: Change, objectId: string): Promise<string
     .executeTakeFirst()
   if (body === undefined || body.refs > 0) return []
   await change.deleteFrom('bodies').where('object_id', '=', objectId).execute()
-  if (body.blob !== null) return dropBlob(change, body.blob)
-  const parts = await change.selectFrom('parts').select('object_id').where('composite', '=', objectId).execute()
+  return body.blob === null ? [] : dropBlob(change, body.blob)
+}
+
+export async function dropPartSet(change: Change, set: string): Promise<string[]> {
+  const parts = await change.selectFrom('parts').select('object_id').where('part_set', '=', set).execute()
   return dropParts(
     change,
+    set,
     parts.map(part => part.object_id),
   )
 }
 
-export async function dropParts(change: Change, objectIds: string[]): Promise<string[]> {
+export async function dropParts(change: Change, set: string, objectIds: string[]): Promise<string[]> {
   const dead: string[] = []
   for (const objectId of objectIds) {
-    await change.deleteFrom('parts').where('object_id', '=', objectId).execute()
+    await change.deleteFrom('parts').where('part_set', '=', set).where('object_id', '=', objectId).execute()
     dead.push(...(await dropBody(change, objectId)))
   }
   return dead

@@ -61,6 +61,7 @@ export function objectVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
               account: principal.account,
               job: null,
               upload: null,
+              part_set: null,
               envelope,
               binding: bindingOf(principal.account, acl),
               owner: principal.account,

@@ -26,7 +26,7 @@ export async function findPinned(shelf: Shelf, bucket: string, key: Buffer): Pro
       .executeTakeFirst()
     if (row === undefined) return null
     const body = await bodyOf(database, row.object_id)
-    const blobs = body.blob === null ? await blobsOfParts(database, row.object_id) : [body.blob]
+    const blobs = row.part_set === null ? [body.blob ?? ''] : await blobsOfParts(database, row.part_set)
     return { row, body, free: shelf.pin(blobs) }
   })
 }
@@ -37,13 +37,13 @@ export async function bodyOf(database: Database | Change, objectId: string): Pro
   return body
 }
 
-async function blobsOfParts(database: Database | Change, composite: string): Promise<string[]> {
+async function blobsOfParts(database: Database | Change, set: string): Promise<string[]> {
   const rows = await database
     .selectFrom('parts')
     .innerJoin('bodies', 'bodies.object_id', 'parts.object_id')
     .select('bodies.blob')
     .distinct()
-    .where('parts.composite', '=', composite)
+    .where('parts.part_set', '=', set)
     .execute()
   return rows.flatMap(row => (row.blob === null ? [] : [row.blob]))
 }
@@ -66,7 +66,7 @@ export async function openObject(
   try {
     const proof = caller?.proof ?? null
     const object = storedObject(row, body.core_header)
-    if (body.blob !== null) {
+    if (row.part_set === null) {
       const [key] = await asked(release.release({ proof, object, parts: [] }))
       if (key === undefined) throw new StoreError('forbidden', 'Access Denied')
       const piece = { body, key, plaintextLength: row.size, range: range ?? { first: 0, last: row.size - 1 } }
@@ -74,7 +74,7 @@ export async function openObject(
     }
     const slices = slicesOf(parseEnvelope(row.envelope).parts, range)
     const parts: { row: PartRow; body: BodyRow }[] = []
-    for (const { part } of slices) parts.push(await partOf(shelf.database, row.object_id, part.objectId))
+    for (const { part } of slices) parts.push(await partOf(shelf.database, row.part_set, part.objectId))
     const asks = parts.map(part => storedPart(part.row, part.body.core_header))
     const keys = await asked(release.release({ proof, object, parts: asks }))
     const pieces = slices.map((slice, at): Piece => {
@@ -89,14 +89,14 @@ export async function openObject(
   }
 }
 
-async function partOf(database: Database, composite: string, objectId: string) {
+export async function partOf(database: Database, set: string, objectId: string) {
   const row = await database
     .selectFrom('parts')
     .selectAll()
+    .where('part_set', '=', set)
     .where('object_id', '=', objectId)
-    .where('composite', '=', composite)
     .executeTakeFirst()
-  if (row === undefined) throw new StoreError('damaged', `part ${objectId} of object ${composite} is not recorded`)
+  if (row === undefined) throw new StoreError('damaged', `part ${objectId} is not recorded`)
   return { row, body: await bodyOf(database, objectId) }
 }
 

@@ -1,5 +1,6 @@
+import { randomBytes } from 'node:crypto'
 import type { Checksum, ObjectAttributes } from '../../store/object-store.ts'
-import { addBody, placeObject, removeObject } from './commit.ts'
+import { addBody, placeObject, removeObject, shareBody } from './commit.ts'
 import { readFully } from './reading.ts'
 import { aclOf, jsonOf, keyBytes } from './rows.ts'
 import type { Change, Shelf } from './shelf.ts'
@@ -168,14 +169,16 @@ async function put(
 ): Promise<string[]> {
   if (await newerThere(change, origin, object)) return []
   const key = keyBytes(object.key)
-  if (await addRegisteredBody(change, packs, object))
+  await addRegisteredBody(change, packs, object)
+  const set = object.pack === null ? randomBytes(16).toString('hex') : null
+  if (set !== null)
     for (const part of object.parts) {
       await addRegisteredBody(change, packs, part)
       await change
         .insertInto('parts')
         .values({
+          part_set: set,
           object_id: part.objectId,
-          composite: object.objectId,
           upload: part.upload,
           number: part.number,
           bucket: object.bucket,
@@ -204,6 +207,7 @@ async function put(
     account: object.account,
     job: object.job,
     upload: object.upload,
+    part_set: set,
     envelope: object.envelope,
     binding: Buffer.alloc(0),
     owner: object.account,
@@ -214,14 +218,9 @@ async function put(
   return placed.dead
 }
 
-/** @returns false: the body is here already (a copy of it was made), and is shared once more */
-async function addRegisteredBody(change: Change, packs: Map<string, string>, body: RegisteredBody): Promise<boolean> {
-  const shared = await change
-    .updateTable('bodies')
-    .set(row => ({ refs: row('refs', '+', 1) }))
-    .where('object_id', '=', body.objectId)
-    .executeTakeFirst()
-  if (shared.numUpdatedRows > 0n) return false
+/** A body that is here already (a copy of it was made) is shared once more. */
+async function addRegisteredBody(change: Change, packs: Map<string, string>, body: RegisteredBody): Promise<void> {
+  if (await shareBody(change, body.objectId)) return
   const blob = body.pack === null ? null : await blobOfPack(change, packs, body.pack)
   await addBody(change, {
     object_id: body.objectId,
@@ -236,7 +235,6 @@ async function addRegisteredBody(change: Change, packs: Map<string, string>, bod
       .set(row => ({ refs: row('refs', '+', 1) }))
       .where('id', '=', blob)
       .execute()
-  return true
 }
 
 async function blobOfPack(change: Change, packs: Map<string, string>, pack: string): Promise<string> {

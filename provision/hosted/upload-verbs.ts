@@ -15,7 +15,7 @@ import {
 } from '../../store/object-store.ts'
 import { requireLength } from '../../store/shelf.ts'
 import type { HostedSchema, PartRow } from '../database/hosted-schema.ts'
-import { addBlob, addBody, dropParts, placeObject } from './commit.ts'
+import { addBlob, addBody, dropPartSet, dropParts, placeObject } from './commit.ts'
 import { asked } from './release-fault.ts'
 import { type BoundCaller, requireBucket, requireKnown } from './rights.ts'
 import { aclOf, bindingOf, jsonOf, keyBytes, keyText, metadataOf, partRecordOf, uploadRecordOf } from './rows.ts'
@@ -69,7 +69,7 @@ export function uploadVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
         const envelope = await wrapSealed(release, proof, sealed, { kind: PART, place, acl: 'private', metadata })
         row = {
           object_id: sealed.summary.objectId,
-          composite: null,
+          part_set: id,
           upload: id,
           number,
           bucket: upload.bucket,
@@ -97,7 +97,7 @@ export function uploadVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
             core_header: sealed.coreHeader,
           })
           await change.insertInto('parts').values(row).execute()
-          return dropParts(change, replaced)
+          return dropParts(change, id, replaced)
         })
       } catch (error) {
         sealed.objectKey.fill(0)
@@ -119,7 +119,7 @@ export function uploadVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
       const modifiedAt = shelf.clock().getTime()
       const { attributes } = uploadRecordOf(upload)
       const acl = aclOf(attributes.acl)
-      const place = { bucket: upload.bucket, key: keyText(upload.key), part: { upload: id, number: 0 } }
+      const place = { bucket: upload.bucket, key: keyText(upload.key) }
       const objectKey = randomBytes(32)
       const envelope = await asked(
         release.wrap({
@@ -150,14 +150,9 @@ export function uploadVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
         await addBody(change, { object_id: objectId, blob: null, offset: 0, length: 0, core_header: nothing })
         const unused = await dropParts(
           change,
+          id,
           all.filter(part => !used.has(part.object_id)).map(part => part.object_id),
         )
-        await change
-          .updateTable('parts')
-          .set({ composite: objectId })
-          .where('upload', '=', id)
-          .where('composite', 'is', null)
-          .execute()
         await change.deleteFrom('uploads').where('id', '=', id).execute()
         const placed = await placeObject(
           change,
@@ -173,7 +168,8 @@ export function uploadVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
             parts: parts.length,
             account: principal.account,
             job: null,
-            upload: id,
+            upload: null,
+            part_set: id,
             envelope,
             binding: bindingOf(principal.account, acl),
             owner: principal.account,
@@ -191,12 +187,8 @@ export function uploadVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
     async abortUpload(id) {
       const dead = await database.transaction().execute(async change => {
         await findUpload(change, id, caller)
-        const parts = await openParts(change, id, 0, mostParts)
         await change.deleteFrom('uploads').where('id', '=', id).execute()
-        return dropParts(
-          change,
-          parts.map(part => part.object_id),
-        )
+        return dropPartSet(change, id)
       })
       await shelf.bury(dead)
     },
@@ -228,8 +220,7 @@ function openParts(database: Database | Change, upload: string, after: number, l
   return database
     .selectFrom('parts')
     .selectAll()
-    .where('upload', '=', upload)
-    .where('composite', 'is', null)
+    .where('part_set', '=', upload)
     .where('number', '>', after)
     .orderBy('number')
     .limit(limit)

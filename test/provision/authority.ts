@@ -206,12 +206,19 @@ export function openAuthority(): Authority {
         return opened.key
       })
     },
-    async rewrap({ proof, object, destination, acl, metadata }) {
+    async rewrap({ proof, object, parts, destination, acl, metadata }) {
       authority.calls.push('rewrap')
       const { account } = judge(proof).principal
       mayRead(object, account)
       const { key, envelope } = open(object)
-      return sealed(account, destination, acl, key, headerHash(envelope, object.coreHeader), metadata, envelope)
+      const whole = sealed(account, destination, acl, key, headerHash(envelope, object.coreHeader), metadata, envelope)
+      const copies = parts.map(part => {
+        const from = open(part.object)
+        const to = { ...destination, ...(part.object.place.part && { part: part.object.place.part }) }
+        const hash = headerHash(from.envelope, part.object.coreHeader)
+        return sealed(account, to, 'private', from.key, hash, part.metadata, from.envelope)
+      })
+      return [whole, ...copies]
     },
     async bind({ proof, object, acl }) {
       authority.calls.push('bind')

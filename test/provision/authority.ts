@@ -16,18 +16,24 @@ import {
   sealEnvelope,
 } from '../../format/envelope.ts'
 import { deriveEpochKeys, type EpochKeys } from '../../format/epoch-key.ts'
+import { verifyKeyRecord } from '../../format/key-record.ts'
 import { sealMetadata } from '../../format/metadata.ts'
+import { signReceipt } from '../../format/receipt.ts'
 import {
   type CannedAcl,
   encodeBinding,
+  type JobAnswer,
   type KeyRelease,
   type ObjectPlace,
   type Principal,
   parseBinding,
   ReleaseError,
+  type StationProof,
   type StoredObject,
 } from '../../format/release.ts'
 import { decodeProof } from '../../format/request-proof.ts'
+import type { Sign } from '../../format/signed.ts'
+import { openWith } from '../store/pack/device.ts'
 
 export type Authority = KeyRelease & {
   addKey(account: string, name: string): { accessKey: string; secretKey: string }
@@ -39,8 +45,16 @@ export type Authority = KeyRelease & {
   epochs: Map<EpochId, { keys: EpochKeys; account: string; job: JobId | null }>
   jobAcl: Map<string, CannedAcl>
   calls: string[]
+  addJob(id: JobId, job: KnownJob): void
 }
 
+export type KnownJob = {
+  answer: JobAnswer
+  account: string
+  identity: Buffer
+  importKey: KeyObject
+  signReceipt: Sign
+}
 type Key = { account: string; name: string; secretKey: string }
 
 export function openAuthority(): Authority {
@@ -144,8 +158,21 @@ export function openAuthority(): Authority {
     )
   }
 
-  const no = async (): Promise<never> => {
-    throw new ReleaseError('not-found', 'no job here')
+  const jobs = new Map<string, KnownJob>()
+  const jobOf = (station: StationProof): KnownJob => {
+    if (authority.down) throw new ReleaseError('unavailable', 'the token is away')
+    const known = jobs.get(station.job)
+    if (!known) throw new ReleaseError('denied', 'no such job')
+    return known
+  }
+  const openRecord = async (station: StationProof, record: Uint8Array) => {
+    const known = jobOf(station)
+    try {
+      const { epoch } = verifyKeyRecord(record, known.identity)
+      return { epoch, keys: deriveEpochKeys(await openWith(known.importKey, record, known.identity)), known }
+    } catch (cause) {
+      throw new ReleaseError('denied', cause instanceof Error ? cause.message : '', { cause })
+    }
   }
   const authority: Authority = {
     refused,
@@ -226,11 +253,36 @@ export function openAuthority(): Authority {
       if (account !== object.account) throw new ReleaseError('denied', 'not the owner')
       bindings.set(bindingName(object, open(object).envelope), acl)
     },
-    job: no,
-    metadataKey: no,
-    reseal: no,
-    prove: no,
-    signReceipt: no,
+    addJob(id, job) {
+      jobs.set(id, job)
+    },
+    async job(station) {
+      return jobOf(station).answer
+    },
+    async metadataKey(station, record) {
+      return (await openRecord(station, record)).keys.metadataKey.export()
+    },
+    async reseal(station, record) {
+      authority.calls.push('reseal')
+      const { epoch, keys, known } = await openRecord(station, record)
+      epochs.set(epoch, { keys, account: known.account, job: station.job })
+    },
+    async prove(station, objects) {
+      authority.calls.push('prove')
+      const { account } = jobOf(station)
+      return objects.map(({ envelope, coreHeader, place }) => {
+        try {
+          open({ envelope, coreHeader, account, job: station.job, place, binding: Buffer.alloc(0) })
+          return { outcome: 'proved', reason: '' }
+        } catch (error) {
+          return { outcome: 'refused', reason: error instanceof Error ? error.message : '' }
+        }
+      })
+    },
+    async signReceipt(station, receipt) {
+      authority.calls.push('signReceipt')
+      return signReceipt(receipt, jobOf(station).signReceipt)
+    },
   }
   return authority
 }

@@ -50,7 +50,8 @@ export async function openFilesStore(options: FilesStoreOptions): Promise<Multip
   }
 }
 
-function fileBlobs(directory: string): Blobs {
+/** Files under `directory`: `incoming/<id>` until kept, then `blobs/<first two digits>/<id>`. Both directories are the caller's to make. */
+export function fileBlobs(directory: string): Blobs {
   const incoming = (blob: string) => join(directory, 'incoming', blob)
   const kept = (blob: string) => join(directory, 'blobs', blob.slice(0, 2), blob)
   return {

@@ -1,0 +1,180 @@
+import type { Kysely } from 'kysely'
+import type { DatabaseKind } from './dialect.ts'
+import type { Migrations } from './open.ts'
+
+/**
+ * The public store's own tables. Names of objects are their UTF-8 bytes, so that the database's order is the listing's. Ids are hex text,
+ * times ms since 1970, records JSON. Nothing in here opens an object: envelopes do, and only in the authority.
+ */
+export type HostedSchema = {
+  buckets: { name: string; owner: string; acl: string; created_at: number }
+  objects: ObjectRow
+  /** where a sealed body lies; shared by copies. `blob` null: a composite, whose bytes are its parts' */
+  bodies: BodyRow
+  /** parts of uploads under way (set: the upload's id) and of composites, which keep their set; a copy has a set of its own */
+  parts: PartRow
+  /** `dead`: nothing refers to it, the bytes may still be there. `origin` names an adopted pack while its intake runs. */
+  blobs: { id: string; size: number; refs: number; state: 'live' | 'dead'; origin: string | null }
+  uploads: {
+    id: string
+    bucket: string
+    key: Buffer
+    started_at: number
+    attributes: string
+    checksum: string | null
+    account: string
+    /** proof of the request that made it: the ACL comes from there */
+    creation: Buffer
+  }
+  /** how far the batches of an intake have come: each is taken once */
+  intakes: { origin: string; position: number }
+}
+
+export type ObjectRow = {
+  bucket: string
+  key: Buffer
+  object_id: string
+  size: number
+  etag: string
+  modified_at: number
+  attributes: string
+  checksum: string | null
+  /** number of parts of a composite; null for a single body */
+  parts: number | null
+  /** what the envelope is bound to */
+  account: string
+  job: string | null
+  upload: string | null
+  /** a composite's parts */
+  part_set: string | null
+  envelope: Buffer
+  binding: Buffer
+  owner: string
+  acl: string
+  /** of what came by drive: job "/" device, and the number of its commit there */
+  origin: string | null
+  sequence: number | null
+}
+
+export type BodyRow = {
+  object_id: string
+  blob: string | null
+  offset: number
+  length: number
+  core_header: Buffer
+  refs: number
+}
+
+export type PartRow = {
+  part_set: string
+  object_id: string
+  upload: string
+  number: number
+  bucket: string
+  key: Buffer
+  size: number
+  etag: string
+  checksum: string | null
+  modified_at: number
+  account: string
+  job: string | null
+  envelope: Buffer
+  binding: Buffer
+}
+
+export const hostedMigrations: Migrations = kind => ({
+  '0001-first': { up: (database: Kysely<unknown>) => first(database, kind) },
+})
+
+async function first(database: Kysely<unknown>, kind: DatabaseKind): Promise<void> {
+  const { bytes, wholeNumber, tableEnd } = kind
+  const table = (name: string) => database.schema.createTable(name).modifyEnd(tableEnd)
+  await table('buckets')
+    .addColumn('name', 'text', column => column.primaryKey().notNull())
+    .addColumn('owner', 'text', column => column.notNull())
+    .addColumn('acl', 'text', column => column.notNull())
+    .addColumn('created_at', wholeNumber, column => column.notNull())
+    .execute()
+  await table('blobs')
+    .addColumn('id', 'text', column => column.primaryKey().notNull())
+    .addColumn('size', wholeNumber, column => column.notNull())
+    .addColumn('refs', wholeNumber, column => column.notNull())
+    .addColumn('state', 'text', column => column.notNull())
+    .addColumn('origin', 'text', column => column.unique())
+    .execute()
+  await table('bodies')
+    .addColumn('object_id', 'text', column => column.primaryKey().notNull())
+    .addColumn('blob', 'text', column => column.references('blobs.id'))
+    .addColumn('offset', wholeNumber, column => column.notNull())
+    .addColumn('length', wholeNumber, column => column.notNull())
+    .addColumn('core_header', bytes, column => column.notNull())
+    .addColumn('refs', wholeNumber, column => column.notNull())
+    .execute()
+  await table('objects')
+    .addColumn('bucket', 'text', column => column.notNull().references('buckets.name'))
+    .addColumn('key', bytes, column => column.notNull())
+    .addColumn('object_id', 'text', column => column.notNull().references('bodies.object_id'))
+    .addColumn('size', wholeNumber, column => column.notNull())
+    .addColumn('etag', 'text', column => column.notNull())
+    .addColumn('modified_at', wholeNumber, column => column.notNull())
+    .addColumn('attributes', 'text', column => column.notNull())
+    .addColumn('checksum', 'text')
+    .addColumn('parts', wholeNumber)
+    .addColumn('account', 'text', column => column.notNull())
+    .addColumn('job', 'text')
+    .addColumn('upload', 'text')
+    .addColumn('part_set', 'text')
+    .addColumn('envelope', bytes, column => column.notNull())
+    .addColumn('binding', bytes, column => column.notNull())
+    .addColumn('owner', 'text', column => column.notNull())
+    .addColumn('acl', 'text', column => column.notNull())
+    .addColumn('origin', 'text')
+    .addColumn('sequence', wholeNumber)
+    .addPrimaryKeyConstraint('objects_key', ['bucket', 'key'])
+    .execute()
+  await table('parts')
+    .addColumn('part_set', 'text', column => column.notNull())
+    .addColumn('object_id', 'text', column => column.notNull().references('bodies.object_id'))
+    .addColumn('upload', 'text', column => column.notNull())
+    .addColumn('number', wholeNumber, column => column.notNull())
+    .addColumn('bucket', 'text', column => column.notNull())
+    .addColumn('key', bytes, column => column.notNull())
+    .addColumn('size', wholeNumber, column => column.notNull())
+    .addColumn('etag', 'text', column => column.notNull())
+    .addColumn('checksum', 'text')
+    .addColumn('modified_at', wholeNumber, column => column.notNull())
+    .addColumn('account', 'text', column => column.notNull())
+    .addColumn('job', 'text')
+    .addColumn('envelope', bytes, column => column.notNull())
+    .addColumn('binding', bytes, column => column.notNull())
+    .addPrimaryKeyConstraint('parts_key', ['part_set', 'object_id'])
+    .execute()
+  await table('uploads')
+    .addColumn('id', 'text', column => column.primaryKey().notNull())
+    .addColumn('bucket', 'text', column => column.notNull().references('buckets.name'))
+    .addColumn('key', bytes, column => column.notNull())
+    .addColumn('started_at', wholeNumber, column => column.notNull())
+    .addColumn('attributes', 'text', column => column.notNull())
+    .addColumn('checksum', 'text')
+    .addColumn('account', 'text', column => column.notNull())
+    .addColumn('creation', bytes, column => column.notNull())
+    .execute()
+  await table('intakes')
+    .addColumn('origin', 'text', column => column.primaryKey().notNull())
+    .addColumn('position', wholeNumber, column => column.notNull())
+    .execute()
+  for (const [name, on, columns] of [
+    ['parts_by_number', 'parts', ['part_set', 'number']],
+    ['parts_of_body', 'parts', ['object_id']],
+    ['uploads_by_name', 'uploads', ['bucket', 'key', 'id']],
+    ['buckets_of_owner', 'buckets', ['owner']],
+    // a foreign key without an index is a walk over the table for each delete of what it points at
+    ['objects_of_body', 'objects', ['object_id']],
+    ['bodies_of_blob', 'bodies', ['blob']],
+  ] as const)
+    await database.schema
+      .createIndex(name)
+      .on(on)
+      .columns([...columns])
+      .execute()
+}

@@ -1,0 +1,51 @@
+import { randomBytes } from 'node:crypto'
+import { constants, copyFile, open, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Blobs } from '../../store/blobs.ts'
+import { makeDirectoryDurable, syncDirectory } from '../../store/durable.ts'
+import { fileBlobs } from '../../store/files-store.ts'
+import { StoreError } from '../../store/object-store.ts'
+
+/** Blobs that can also take a whole file in, as it is. */
+export type AdoptingBlobs = Blobs & {
+  /**
+   * Copies the file and leaves it where it is: a drive's pack belongs to the drive. Durable when it resolves; to be kept as any other.
+   * Where the file system can, the copy shares its blocks with the original until one of them changes.
+   */
+  adopt(path: string): Promise<{ blob: string; size: number }>
+}
+
+export async function openAdoptingBlobs(directory: string): Promise<AdoptingBlobs> {
+  const incoming = join(directory, 'incoming')
+  await makeDirectoryDurable(incoming, 0o700)
+  await makeDirectoryDurable(join(directory, 'blobs'), 0o700)
+  return {
+    ...fileBlobs(directory),
+    async adopt(path) {
+      const blob = randomBytes(16).toString('hex')
+      const target = join(incoming, blob)
+      try {
+        // ioctl(FICLONE) or copy_file_range
+        await copyFile(path, target, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL)
+        const file = await open(target, 'r+')
+        let size: number
+        try {
+          await file.chmod(0o600)
+          // fsync: content
+          await file.sync()
+          size = (await file.stat()).size
+        } finally {
+          await file.close()
+        }
+        // fsync(dir): name
+        await syncDirectory(incoming)
+        return { blob, size }
+      } catch (error) {
+        await rm(target, { force: true })
+        const code = error instanceof Error && 'code' in error ? error.code : undefined
+        if (code !== 'ENOSPC' && code !== 'EDQUOT') throw error
+        throw new StoreError('full', 'no room left to take the pack in', { cause: error })
+      }
+    },
+  }
+}

@@ -1,0 +1,30 @@
+import type { KeyRelease } from '../../format/release.ts'
+import type { AclStore, CopyStore } from '../../store/ability.ts'
+import type { MultipartStore } from '../../store/object-store.ts'
+import { aclVerbs } from './acl-verbs.ts'
+import { bucketVerbs } from './bucket-verbs.ts'
+import { copyVerb } from './copy-verb.ts'
+import { objectVerbs } from './object-verbs.ts'
+import type { BoundCaller } from './rights.ts'
+import type { Shelf } from './shelf.ts'
+import { uploadVerbs } from './upload-verbs.ts'
+
+export type HostedStore = MultipartStore & CopyStore & AclStore
+
+/**
+ * The public store as one caller may use it. Whether the data may be had is decided here; whether its key may be had is decided by the
+ * authority, each time, on the caller's own proof. Both must say yes.
+ *
+ * @param release - the authority, or whoever speaks to it
+ */
+export function boundStore(shelf: Shelf, release: KeyRelease, caller: BoundCaller): HostedStore {
+  return {
+    ...bucketVerbs(shelf, caller),
+    ...objectVerbs(shelf, release, caller),
+    ...uploadVerbs(shelf, release, caller),
+    ...aclVerbs(shelf, release, caller),
+    ...copyVerb(shelf, release, caller),
+    // one caller's view: what it looks at is closed by whoever opened it
+    close: async () => undefined,
+  }
+}

@@ -1,0 +1,60 @@
+import { type ObjectStore, StoreError } from '../../store/object-store.ts'
+import { dropPartSet } from './commit.ts'
+import { type BoundCaller, requireBucket, requireKnown } from './rights.ts'
+import type { Change, Shelf } from './shelf.ts'
+
+export type BucketVerbs = Pick<ObjectStore, 'listBuckets' | 'headBucket' | 'createBucket' | 'deleteBucket'>
+
+/** Buckets as one caller may use them. */
+export function bucketVerbs(shelf: Shelf, caller: BoundCaller): BucketVerbs {
+  const { database } = shelf
+  return {
+    async listBuckets() {
+      const { principal } = requireKnown(caller)
+      const rows = await database
+        .selectFrom('buckets')
+        .select(['name', 'created_at'])
+        .where('owner', '=', principal.account)
+        .orderBy('name')
+        .execute()
+      return rows.map(row => ({ name: row.name, createdAt: new Date(row.created_at) }))
+    },
+    async headBucket(bucket) {
+      const row = await database.selectFrom('buckets').selectAll().where('name', '=', bucket).executeTakeFirst()
+      if (row === undefined) return null
+      await requireBucket(database, bucket, caller, 'R')
+      return { name: row.name, createdAt: new Date(row.created_at) }
+    },
+    async createBucket(bucket) {
+      const { principal } = requireKnown(caller)
+      const createdAt = shelf.clock()
+      const made = await database
+        .insertInto('buckets')
+        .values({ name: bucket, owner: principal.account, acl: 'private', created_at: createdAt.getTime() })
+        .onConflict(conflict => conflict.column('name').doNothing())
+        .executeTakeFirst()
+      if (made.numInsertedOrUpdatedRows === 0n) throw new StoreError('bucket-exists', `bucket ${bucket} exists`)
+      return { name: bucket, createdAt }
+    },
+    async deleteBucket(bucket) {
+      const dead = await database.transaction().execute(async change => {
+        await requireBucket(change, bucket, caller, 'W')
+        const held = await change.selectFrom('objects').select('key').where('bucket', '=', bucket).limit(1).execute()
+        if (held.length > 0) throw new StoreError('bucket-not-empty', `bucket ${bucket} holds objects`)
+        // uploads left open go with it: they could never be completed
+        const dead = await dropUploads(change, bucket)
+        await change.deleteFrom('buckets').where('name', '=', bucket).execute()
+        return dead
+      })
+      await shelf.bury(dead)
+    },
+  }
+}
+
+async function dropUploads(change: Change, bucket: string): Promise<string[]> {
+  const dead: string[] = []
+  for (const { id } of await change.selectFrom('uploads').select('id').where('bucket', '=', bucket).execute())
+    dead.push(...(await dropPartSet(change, id)))
+  await change.deleteFrom('uploads').where('bucket', '=', bucket).execute()
+  return dead
+}

@@ -1,0 +1,129 @@
+import { type ObjectRecord, type PutCondition, StoreError } from '../../store/object-store.ts'
+import type { BodyRow, ObjectRow } from '../database/hosted-schema.ts'
+import { recordOf } from './rows.ts'
+import type { Change } from './shelf.ts'
+
+/** A blob that has just been written, to be named for the first time. */
+export type NewBlob = { id: string; size: number }
+
+export async function addBlob(change: Change, blob: NewBlob): Promise<void> {
+  await change
+    .insertInto('blobs')
+    .values({ ...blob, refs: 1, state: 'live', origin: null })
+    .execute()
+}
+
+/** One row more refers to the body. @returns false: it is gone */
+export async function shareBody(change: Change, objectId: string): Promise<boolean> {
+  const shared = await change
+    .updateTable('bodies')
+    .set(row => ({ refs: row('refs', '+', 1) }))
+    .where('object_id', '=', objectId)
+    .executeTakeFirst()
+  return shared.numUpdatedRows > 0n
+}
+
+export async function addBody(change: Change, body: Omit<BodyRow, 'refs'>): Promise<void> {
+  await change
+    .insertInto('bodies')
+    .values({ ...body, refs: 1 })
+    .execute()
+}
+
+/**
+ * Puts the object under its key in place of what lay there. Its body has been counted for it already.
+ * @returns blobs that nothing refers to any more
+ * @throws StoreError "precondition-failed"
+ */
+export async function placeObject(
+  change: Change,
+  row: ObjectRow,
+  condition?: PutCondition,
+): Promise<{ record: ObjectRecord; dead: string[] }> {
+  const old = await change
+    .selectFrom('objects')
+    .select(['object_id', 'etag', 'part_set'])
+    .where('bucket', '=', row.bucket)
+    .where('key', '=', row.key)
+    .executeTakeFirst()
+  requireCondition(condition, old)
+  if (old !== undefined) await deleteRow(change, row)
+  await change.insertInto('objects').values(row).execute()
+  const dead = old === undefined ? [] : await dropContent(change, old)
+  return { record: recordOf(row), dead }
+}
+
+function requireCondition(condition: PutCondition | undefined, old: { etag: string } | undefined): void {
+  if (condition === undefined) return
+  if ('absent' in condition ? old !== undefined : old?.etag !== condition.etag)
+    throw new StoreError(
+      'precondition-failed',
+      'absent' in condition ? 'the key is taken' : 'the object has another ETag',
+    )
+}
+
+/** @returns blobs that nothing refers to any more; null: there was no such object */
+export async function removeObject(change: Change, name: { bucket: string; key: Buffer }): Promise<string[] | null> {
+  const old = await change
+    .selectFrom('objects')
+    .select(['object_id', 'part_set'])
+    .where('bucket', '=', name.bucket)
+    .where('key', '=', name.key)
+    .executeTakeFirst()
+  if (old === undefined) return null
+  await deleteRow(change, name)
+  return dropContent(change, old)
+}
+
+async function deleteRow(change: Change, name: { bucket: string; key: Buffer }): Promise<void> {
+  await change.deleteFrom('objects').where('bucket', '=', name.bucket).where('key', '=', name.key).execute()
+}
+
+async function dropContent(change: Change, row: Pick<ObjectRow, 'object_id' | 'part_set'>): Promise<string[]> {
+  const dead = await dropBody(change, row.object_id)
+  return row.part_set === null ? dead : [...dead, ...(await dropPartSet(change, row.part_set))]
+}
+
+/** One row less refers to the body. @returns blobs that nothing refers to any more */
+async function dropBody(change: Change, objectId: string): Promise<string[]> {
+  const body = await change
+    .updateTable('bodies')
+    .set(row => ({ refs: row('refs', '-', 1) }))
+    .where('object_id', '=', objectId)
+    .returning(['refs', 'blob'])
+    .executeTakeFirst()
+  if (body === undefined || body.refs > 0) return []
+  await change.deleteFrom('bodies').where('object_id', '=', objectId).execute()
+  return body.blob === null ? [] : dropBlob(change, body.blob)
+}
+
+export async function dropPartSet(change: Change, set: string): Promise<string[]> {
+  const parts = await change.selectFrom('parts').select('object_id').where('part_set', '=', set).execute()
+  return dropParts(
+    change,
+    set,
+    parts.map(part => part.object_id),
+  )
+}
+
+export async function dropParts(change: Change, set: string, objectIds: string[]): Promise<string[]> {
+  const dead: string[] = []
+  for (const objectId of objectIds) {
+    await change.deleteFrom('parts').where('part_set', '=', set).where('object_id', '=', objectId).execute()
+    dead.push(...(await dropBody(change, objectId)))
+  }
+  return dead
+}
+
+/** A pack whose intake is not over is not dead, even when nothing refers to it. */
+async function dropBlob(change: Change, blob: string): Promise<string[]> {
+  const left = await change
+    .updateTable('blobs')
+    .set(row => ({ refs: row('refs', '-', 1) }))
+    .where('id', '=', blob)
+    .returning(['refs', 'origin'])
+    .executeTakeFirst()
+  if (left === undefined || left.refs > 0 || left.origin !== null) return []
+  await change.updateTable('blobs').set({ state: 'dead' }).where('id', '=', blob).execute()
+  return [blob]
+}

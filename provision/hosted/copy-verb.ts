@@ -1,0 +1,135 @@
+import { randomBytes } from 'node:crypto'
+import { parseEnvelope } from '../../format/envelope.ts'
+import { encodeMetadata } from '../../format/metadata.ts'
+import type { CannedAcl, KeyRelease } from '../../format/release.ts'
+import type { CopyStore, ObjectName } from '../../store/ability.ts'
+import { isKey } from '../../store/key.ts'
+import { type ObjectAttributes, StoreError } from '../../store/object-store.ts'
+import type { ObjectRow, PartRow } from '../database/hosted-schema.ts'
+import { findObject } from './acl-verbs.ts'
+import { placeObject, shareBody } from './commit.ts'
+import { bodyOf, partOf } from './reading.ts'
+import { asked } from './release-fault.ts'
+import { type BoundCaller, findBucket, judgeRead, requireBucket, requireKnown } from './rights.ts'
+import {
+  aclOf,
+  bindingOf,
+  keyBytes,
+  keyText,
+  metadataOf,
+  partRecordOf,
+  recordOf,
+  storedObject,
+  storedPart,
+} from './rows.ts'
+import type { Database, Shelf } from './shelf.ts'
+
+/** Parts whose envelopes go to the authority in one message. */
+const PARTS_AT_ONCE = 500
+
+/** A copy is a new envelope for the same body: the authority judges the right to the source and to the destination. */
+export function copyVerb(shelf: Shelf, release: KeyRelease, caller: BoundCaller): Pick<CopyStore, 'copy'> {
+  const { database } = shelf
+  return {
+    async copy(source, target, options) {
+      const home = await findBucket(database, source.bucket)
+      const row = judgeRead(home, await findObject(database, source.bucket, source.key), caller)
+      if (row === null) return null
+      await requireBucket(database, target.bucket, caller, 'W')
+      const { proof, principal } = requireKnown(caller)
+      if (!isKey(target.key)) throw new RangeError('key must be 1..1024 bytes of UTF-8')
+      if (row.etag !== options.sourceEtag)
+        throw new StoreError('precondition-failed', 'the source was replaced meanwhile')
+      const from = recordOf(row)
+      const { acl: _, ...kept } = from.attributes
+      const attributes: ObjectAttributes = options.attributes ?? kept
+      const acl = aclOf(attributes.acl)
+      const modifiedAt = shelf.clock().getTime()
+      const finished = { etag: from.etag, ...(from.checksum && { checksum: from.checksum }) }
+      const metadata = encodeMetadata(metadataOf({ ...target }, attributes, finished, modifiedAt))
+      const copied = await rewrapAll(database, release, { proof, row, target, acl, metadata })
+      const done = await database.transaction().execute(async change => {
+        await requireBucket(change, target.bucket, caller, 'W')
+        const set = row.part_set === null ? null : randomBytes(16).toString('hex')
+        let there = await shareBody(change, row.object_id)
+        for (const { part, envelope } of copied.parts) {
+          there &&= await shareBody(change, part.object_id)
+          if (!there || set === null) break
+          await change
+            .insertInto('parts')
+            .values({
+              ...part,
+              part_set: set,
+              bucket: target.bucket,
+              key: keyBytes(target.key),
+              account: principal.account,
+              job: null,
+              envelope,
+              binding: bindingOf(principal.account, 'private'),
+            })
+            .execute()
+        }
+        if (!there) throw new StoreError('busy', 'the source was replaced while it was copied; try again')
+        const placed = {
+          ...row,
+          bucket: target.bucket,
+          key: keyBytes(target.key),
+          modified_at: modifiedAt,
+          attributes: JSON.stringify(attributes),
+          account: principal.account,
+          job: null,
+          upload: null,
+          part_set: set,
+          envelope: copied.envelope,
+          binding: bindingOf(principal.account, acl),
+          owner: principal.account,
+          acl,
+          origin: null,
+          sequence: null,
+        }
+        return placeObject(change, placed, options.condition)
+      })
+      await shelf.bury(done.dead)
+      return done.record
+    },
+  }
+}
+
+type Copied = { envelope: Buffer; parts: { part: PartRow; envelope: Buffer }[] }
+
+/** New envelopes for the object and, of a composite, for each of its parts under the new name. */
+async function rewrapAll(
+  database: Database,
+  release: KeyRelease,
+  copy: { proof: Uint8Array; row: ObjectRow; target: ObjectName; acl: CannedAcl; metadata: Uint8Array },
+): Promise<Copied> {
+  const { proof, row, target, acl, metadata } = copy
+  const object = storedObject(row, (await bodyOf(database, row.object_id)).core_header)
+  const destination = { bucket: target.bucket, key: target.key }
+  const list = row.part_set === null ? [] : parseEnvelope(row.envelope).parts
+  const out: Copied = { envelope: row.envelope, parts: [] }
+  for (let at = 0; at === 0 || at < list.length; at += PARTS_AT_ONCE) {
+    const rows: PartRow[] = []
+    const parts: Parameters<KeyRelease['rewrap']>[0]['parts'] = []
+    for (const { objectId } of list.slice(at, at + PARTS_AT_ONCE)) {
+      const part = await partOf(database, row.part_set ?? '', objectId)
+      rows.push(part.row)
+      const place = { ...destination, part: { upload: part.row.upload, number: part.row.number } }
+      const { modifiedAt, ...finished } = partRecordOf(part.row)
+      const plain = { headers: {}, metadata: {} }
+      parts.push({
+        object: storedPart(part.row, part.body.core_header),
+        metadata: encodeMetadata(metadataOf(place, plain, finished, modifiedAt.getTime())),
+      })
+    }
+    const [envelope, ...made] = await asked(release.rewrap({ proof, object, parts, destination, acl, metadata }))
+    if (envelope === undefined || made.length !== rows.length)
+      throw new StoreError('busy', `the copy of ${row.bucket}/${keyText(row.key)} was answered in part; try again`)
+    out.envelope = envelope
+    for (const [index, part] of rows.entries()) {
+      const own = made[index]
+      if (own !== undefined) out.parts.push({ part, envelope: own })
+    }
+  }
+  return out
+}

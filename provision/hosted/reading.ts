@@ -1,0 +1,160 @@
+import { openBody } from '../../format/body.ts'
+import { asBuffer } from '../../format/bytes.ts'
+import { parseEnvelope } from '../../format/envelope.ts'
+import { FormatError } from '../../format/fault.ts'
+import type { KeyRelease } from '../../format/release.ts'
+import type { BlobReader } from '../../store/blobs.ts'
+import { type ByteRange, StoreError } from '../../store/object-store.ts'
+import { slicesOf } from '../../store/pack/engine.ts'
+import type { BodyRow, ObjectRow, PartRow } from '../database/hosted-schema.ts'
+import { asked } from './release-fault.ts'
+import type { BoundCaller } from './rights.ts'
+import { storedObject, storedPart } from './rows.ts'
+import type { Change, Database, Shelf } from './shelf.ts'
+
+/** Everything of an object that a read needs, its blobs pinned till `free`. */
+export type Found = { row: ObjectRow; body: BodyRow; free: () => void }
+
+/** Looks an object up and pins it, while nothing else can come to the database. */
+export async function findPinned(shelf: Shelf, bucket: string, key: Buffer): Promise<Found | null> {
+  return shelf.database.connection().execute(async database => {
+    const row = await database
+      .selectFrom('objects')
+      .selectAll()
+      .where('bucket', '=', bucket)
+      .where('key', '=', key)
+      .executeTakeFirst()
+    if (row === undefined) return null
+    const body = await bodyOf(database, row.object_id)
+    const blobs = row.part_set === null ? [body.blob ?? ''] : await blobsOfParts(database, row.part_set)
+    return { row, body, free: shelf.pin(blobs) }
+  })
+}
+
+export async function bodyOf(database: Database | Change, objectId: string): Promise<BodyRow> {
+  const body = await database.selectFrom('bodies').selectAll().where('object_id', '=', objectId).executeTakeFirst()
+  if (body === undefined) throw new StoreError('damaged', `the body of object ${objectId} is not recorded`)
+  return body
+}
+
+async function blobsOfParts(database: Database | Change, set: string): Promise<string[]> {
+  const rows = await database
+    .selectFrom('parts')
+    .innerJoin('bodies', 'bodies.object_id', 'parts.object_id')
+    .select('bodies.blob')
+    .distinct()
+    .where('parts.part_set', '=', set)
+    .execute()
+  return rows.flatMap(row => (row.blob === null ? [] : [row.blob]))
+}
+
+type Piece = { body: BodyRow; key: Buffer; plaintextLength: number; range: ByteRange }
+
+/**
+ * Content of an object. The authority is asked before this resolves, so a refusal comes before the first byte.
+ * @param range - null: all of it
+ * @throws StoreError "forbidden" | "busy"
+ */
+export async function openObject(
+  shelf: Shelf,
+  release: KeyRelease,
+  caller: BoundCaller,
+  found: Found,
+  range: ByteRange | null,
+): Promise<AsyncIterable<Uint8Array>> {
+  const { row, body, free } = found
+  try {
+    const proof = caller?.proof ?? null
+    const object = storedObject(row, body.core_header)
+    if (row.part_set === null) {
+      const [key] = await asked(release.release({ proof, object, parts: [] }))
+      if (key === undefined) throw new StoreError('forbidden', 'Access Denied')
+      const piece = { body, key, plaintextLength: row.size, range: range ?? { first: 0, last: row.size - 1 } }
+      return over(shelf, [piece], free)
+    }
+    const slices = slicesOf(parseEnvelope(row.envelope).parts, range)
+    const parts: { row: PartRow; body: BodyRow }[] = []
+    for (const { part } of slices) parts.push(await partOf(shelf.database, row.part_set, part.objectId))
+    const asks = parts.map(part => storedPart(part.row, part.body.core_header))
+    const keys = await asked(release.release({ proof, object, parts: asks }))
+    const pieces = slices.map((slice, at): Piece => {
+      const [part, key] = [parts[at], keys[at]]
+      if (part === undefined || key === undefined) throw new StoreError('forbidden', 'Access Denied')
+      return { body: part.body, key, plaintextLength: slice.part.plaintextLength, range: slice.range }
+    })
+    return over(shelf, pieces, free)
+  } catch (error) {
+    free()
+    throw error
+  }
+}
+
+export async function partOf(database: Database, set: string, objectId: string) {
+  const row = await database
+    .selectFrom('parts')
+    .selectAll()
+    .where('part_set', '=', set)
+    .where('object_id', '=', objectId)
+    .executeTakeFirst()
+  if (row === undefined) throw new StoreError('damaged', `part ${objectId} is not recorded`)
+  return { row, body: await bodyOf(database, objectId) }
+}
+
+/** The pieces one after another. Left early or never begun, it still wipes the keys and lets the blobs go. */
+function over(shelf: Shelf, pieces: Piece[], free: () => void): AsyncIterable<Uint8Array> {
+  const source = plaintext(shelf, pieces)
+  const end = (): void => {
+    for (const { key } of pieces) key.fill(0)
+    free()
+  }
+  const iterator: AsyncIterator<Uint8Array> = {
+    async next() {
+      try {
+        const next = await source.next()
+        if (next.done) end()
+        return next
+      } catch (error) {
+        end()
+        throw error
+      }
+    },
+    async return() {
+      await source.return(undefined)
+      end()
+      return { done: true, value: undefined }
+    },
+  }
+  return { [Symbol.asyncIterator]: () => iterator }
+}
+
+async function* plaintext(shelf: Shelf, pieces: Piece[]): AsyncGenerator<Uint8Array> {
+  for (const { body, key, plaintextLength, range } of pieces) {
+    const reader = body.blob === null ? null : await shelf.blobs.open(body.blob)
+    if (reader === null) throw new StoreError('damaged', `blob ${body.blob} is missing`)
+    try {
+      const read = (offset: number, length: number) =>
+        readFully(reader, body.offset + offset, Math.min(length, body.length - offset))
+      yield* openBody(read, key, body.core_header, plaintextLength, range)
+    } catch (cause) {
+      if (!(cause instanceof FormatError)) throw cause
+      throw new StoreError('damaged', `object ${body.object_id}: ${cause.message}`, { cause })
+    } finally {
+      await reader.close()
+    }
+  }
+}
+
+/** Fewer bytes only at the end of the blob. */
+export async function readFully(reader: BlobReader, offset: number, length: number): Promise<Buffer> {
+  const first = asBuffer(await reader.read(offset, length))
+  if (first.length === length || first.length === 0) return first
+  const pieces = [first]
+  let done = first.length
+  while (done < length) {
+    const more = await reader.read(offset + done, length - done)
+    if (more.length === 0) break
+    pieces.push(asBuffer(more))
+    done += more.length
+  }
+  return Buffer.concat(pieces)
+}

@@ -1,0 +1,31 @@
+import { AccessError } from '../../access/fault.ts'
+import { ReleaseError, type ReleaseFault } from '../../format/release.ts'
+import { StoreError } from '../../store/object-store.ts'
+
+/** What the authority says no with, as the store and its face say it. Whatever tells an attacker more stays in the audit. */
+const told: Record<ReleaseFault, () => Error> = {
+  'no-credential': () => new AccessError('unknown-key', 'The access key you provided is not known here.'),
+  'bad-proof': () =>
+    new AccessError(
+      'signature-mismatch',
+      'The signature does not match; check the secret key, the clock and the signing method.',
+    ),
+  disabled: () => new AccessError('denied', 'Access Denied'),
+  denied: () => new StoreError('forbidden', 'Access Denied'),
+  'not-found': () => new StoreError('forbidden', 'Access Denied'),
+  held: () => new StoreError('forbidden', 'Access Denied'),
+  malformed: () => new StoreError('forbidden', 'Access Denied'),
+  unavailable: () => new StoreError('busy', 'The keys are not reachable at this moment. Please try again.'),
+}
+
+/** Asks the authority. @throws AccessError | StoreError "forbidden" | "busy" */
+export async function asked<T>(answer: Promise<T>): Promise<T> {
+  try {
+    return await answer
+  } catch (error) {
+    if (!(error instanceof ReleaseError)) throw error
+    const fault = told[error.fault]()
+    fault.cause = error
+    throw fault
+  }
+}

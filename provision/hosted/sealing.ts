@@ -1,0 +1,86 @@
+import { randomBytes } from 'node:crypto'
+import { BodySealer, type BodySummary } from '../../format/body.ts'
+import { newId, type ObjectId } from '../../format/bytes.ts'
+import { BLAKE3_256, startDigest } from '../../format/digest.ts'
+import type { EnvelopeKind } from '../../format/envelope.ts'
+import { encodeMetadata, type ObjectMetadata } from '../../format/metadata.ts'
+import type { CannedAcl, KeyRelease, ObjectPlace } from '../../format/release.ts'
+import { asked } from './release-fault.ts'
+import type { Shelf } from './shelf.ts'
+
+/** A sealed body that is on stable storage and has no name yet. */
+export type Sealed = {
+  blob: { id: string; size: number }
+  summary: BodySummary
+  coreHeader: Buffer
+  /** of the cleartext */
+  digest: NonNullable<ObjectMetadata['digest']>
+  objectKey: Buffer
+}
+
+/**
+ * Seals a stream under a key of its own and writes it as one blob. Nothing is left when the stream throws.
+ * The caller wipes `objectKey` when it is wrapped.
+ */
+export async function sealToBlob(shelf: Shelf, body: AsyncIterable<Uint8Array>): Promise<Sealed> {
+  const objectKey = randomBytes(32)
+  const sealer = new BodySealer(newId<ObjectId>(), objectKey)
+  const source = startDigest(BLAKE3_256)
+  const done: { summary?: BodySummary } = {}
+  async function* sealed(): AsyncGenerator<Uint8Array> {
+    for await (const chunk of body) {
+      source.update(chunk)
+      yield* sealer.push(chunk)
+    }
+    const end = sealer.finish()
+    done.summary = end.summary
+    yield* end.sealed
+  }
+  try {
+    const { blob, size } = await shelf.blobs.write(sealed())
+    if (done.summary === undefined) throw new RangeError('a blob was written without its end')
+    return {
+      blob: { id: blob, size },
+      summary: done.summary,
+      coreHeader: sealer.coreHeader,
+      digest: { id: BLAKE3_256, bytes: source.digest() },
+      objectKey,
+    }
+  } catch (error) {
+    sealer.abort()
+    objectKey.fill(0)
+    throw error
+  }
+}
+
+/** Has the authority wrap the key; it judges the proof for that itself. @returns envelope */
+export async function wrapSealed(
+  release: KeyRelease,
+  proof: Uint8Array,
+  sealed: Sealed,
+  what: { kind: EnvelopeKind; place: ObjectPlace; acl: CannedAcl; metadata: ObjectMetadata },
+): Promise<Buffer> {
+  const { summary, coreHeader, objectKey } = sealed
+  try {
+    return await asked(
+      release.wrap({
+        proof,
+        creation: null,
+        acl: what.acl,
+        kind: what.kind,
+        objectId: summary.objectId,
+        coreHeader,
+        place: what.place,
+        plaintextLength: summary.plaintextLength,
+        bodyLength: summary.bodyLength,
+        digestId: summary.digestId,
+        digest: summary.digest,
+        parts: [],
+        metadata: encodeMetadata(what.metadata),
+        objectKey,
+      }),
+    )
+  } finally {
+    objectKey.fill(0)
+  }
+}

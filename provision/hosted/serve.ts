@@ -1,0 +1,44 @@
+import type { KeyRelease } from '../../format/release.ts'
+import { type Face, s3Face } from '../../store/s3/face.ts'
+import { boundStore, type HostedStore } from './bound-store.ts'
+import { hostedGate } from './gate.ts'
+import { type Registration, registrationOf } from './registration.ts'
+import type { BoundCaller } from './rights.ts'
+import { openShelf } from './shelf.ts'
+
+export type HostedConfig = {
+  /** holds hosted.sqlite and the blobs; of this process alone */
+  directory: string
+  /** shown as the region; callers may sign for any */
+  region: string
+  /** `bucket.<suffix>` hosts name a bucket */
+  hostSuffix?: string
+  clock: () => Date
+  /** what is nobody's fault outside, with the id the caller was given */
+  onError: (error: unknown, requestId: string) => void
+}
+
+export type Hosted = {
+  face: Face
+  store: (caller: BoundCaller) => HostedStore
+  registration: Registration
+  close: () => Promise<void>
+}
+
+/**
+ * The public store, ready to be listened with.
+ * @param release - the authority's socket, or a double of it; nothing here can make or judge a signature without it
+ * @throws StoreError "busy" - another process holds the directory
+ */
+export async function openHosted(config: HostedConfig, release: KeyRelease): Promise<Hosted> {
+  const { directory, clock, region, hostSuffix, onError } = config
+  const shelf = await openShelf({ directory, clock })
+  const store = (caller: BoundCaller) => boundStore(shelf, release, caller)
+  const settings = { etags: 'md5' as const, region, ...(hostSuffix !== undefined && { hostSuffix }) }
+  return {
+    face: s3Face({ gate: hostedGate({ release, store }), settings, onError }),
+    store,
+    registration: registrationOf(shelf),
+    close: () => shelf.close(),
+  }
+}

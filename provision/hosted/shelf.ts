@@ -1,0 +1,117 @@
+import { join } from 'node:path'
+import type { Kysely, Transaction } from 'kysely'
+import { makeDirectoryDurable } from '../../store/durable.ts'
+import { lockDirectory } from '../../store/lock.ts'
+import { sqliteFile } from '../database/dialect.ts'
+import { type HostedSchema, hostedMigrations } from '../database/hosted-schema.ts'
+import { openDatabase } from '../database/open.ts'
+import { type AdoptingBlobs, openAdoptingBlobs } from './blobs.ts'
+
+export type Database = Kysely<HostedSchema>
+export type Change = Transaction<HostedSchema>
+
+/**
+ * What all callers' stores share: records in SQL, bodies in blobs.
+ *
+ *     hosted.sqlite   incoming/<id>   blobs/<first two digits>/<id>   lock.sqlite
+ *
+ * Write order of a body: blob written and synced; the transaction that names it (the commit point); the blob kept. So after a crash
+ * `incoming` holds what the tables know, which is kept, and what they do not, which is removed.
+ */
+export type Shelf = {
+  database: Database
+  blobs: AdoptingBlobs
+  clock: () => Date
+  /** Blobs of a body that is being read: they outlive its record till `free`. Call it while the database connection is held. */
+  pin(blobs: string[]): () => void
+  /** Removes blobs that a committed change has marked dead; those that are read go with their last reader. */
+  bury(blobs: string[]): Promise<void>
+  close(): Promise<void>
+}
+
+/** @throws StoreError "busy" - another process holds the directory */
+export async function openShelf(options: { directory: string; clock: () => Date }): Promise<Shelf> {
+  const { directory, clock } = options
+  await makeDirectoryDurable(directory, 0o700)
+  const lock = lockDirectory(directory)
+  let database: Database | undefined
+  try {
+    const blobs = await openAdoptingBlobs(directory)
+    database = await openDatabase<HostedSchema>(sqliteFile(join(directory, 'hosted.sqlite')), hostedMigrations)
+    await recover(database, blobs)
+    return shelfOf(database, blobs, clock, lock.close)
+  } catch (error) {
+    await database?.destroy()
+    lock.close()
+    throw error
+  }
+}
+
+function shelfOf(database: Database, blobs: AdoptingBlobs, clock: () => Date, unlock: () => void): Shelf {
+  const readers = new Map<string, number>()
+  const waiting = new Set<string>()
+  let closing: Promise<void> | undefined
+
+  const bury = async (dead: string[]): Promise<void> => {
+    for (const blob of dead) {
+      if (readers.has(blob)) {
+        waiting.add(blob)
+        continue
+      }
+      try {
+        await blobs.remove(blob)
+        await database.deleteFrom('blobs').where('id', '=', blob).where('state', '=', 'dead').execute()
+      } catch {
+        // it stays marked dead, so the next open removes it; the change that gave it up is committed all the same
+      }
+    }
+  }
+  return {
+    database,
+    blobs,
+    clock,
+    pin(pinned) {
+      for (const blob of pinned) readers.set(blob, (readers.get(blob) ?? 0) + 1)
+      let free = false
+      return () => {
+        if (free) return
+        free = true
+        for (const blob of pinned) {
+          const left = (readers.get(blob) ?? 1) - 1
+          if (left > 0) readers.set(blob, left)
+          else {
+            readers.delete(blob)
+            if (waiting.delete(blob)) void bury([blob])
+          }
+        }
+      }
+    },
+    bury,
+    close() {
+      closing ??= database.destroy().finally(unlock)
+      return closing
+    },
+  }
+}
+
+/** What a crash left between the blob, the transaction and the move or removal after it. */
+async function recover(database: Database, blobs: AdoptingBlobs): Promise<void> {
+  for await (const blob of blobs.unkept()) {
+    const row = await database.selectFrom('blobs').select('state').where('id', '=', blob).executeTakeFirst()
+    if (row?.state === 'live') await blobs.keep(blob)
+    else await blobs.remove(blob)
+  }
+  for (;;) {
+    const dead = await database.selectFrom('blobs').select('id').where('state', '=', 'dead').limit(1000).execute()
+    if (dead.length === 0) return
+    for (const { id } of dead) await blobs.remove(id)
+    await database
+      .deleteFrom('blobs')
+      .where(
+        'id',
+        'in',
+        dead.map(each => each.id),
+      )
+      .execute()
+  }
+}

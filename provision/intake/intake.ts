@@ -1,0 +1,227 @@
+import { join } from 'node:path'
+import type { Kysely } from 'kysely'
+import { FormatError } from '../../format/fault.ts'
+import { verifyJobOrder } from '../../format/job-order.ts'
+import type { KeyRelease, StationProof } from '../../format/release.ts'
+import { messageHash } from '../../format/signed.ts'
+import { makeDirectoryDurable, writeFileDurable } from '../../store/durable.ts'
+import { sqliteFile } from '../database/dialect.ts'
+import { openDatabase } from '../database/open.ts'
+import { checkFreshness, checkGrants, readChain, readVolumes, type Shown } from './chain.ts'
+import { keepRecordFiles, resealEpochs } from './epochs.ts'
+import { type Finding, type FindingCode, IntakeError, isFatal } from './finding.ts'
+import { judgeItems } from './judge.ts'
+import { openNames } from './names.ts'
+import { adoptPacks } from './packs.ts'
+import { proveObjects } from './prove.ts'
+import { writeReceipts } from './receipts.ts'
+import { registerObjects } from './register.ts'
+import { heldReport, makeReport, type Report, reportText } from './report.ts'
+import { type WorkSchema, workMigrations } from './schema.ts'
+import type { Target } from './target.ts'
+import { buildTree } from './tree.ts'
+import { walkPacks } from './walk.ts'
+import { PHASES, type Phase, type Progress, progressOf, type Work } from './work.ts'
+
+export type IntakeOptions = {
+  /** directories of the drives; more of the set make it whole */
+  drives: string[]
+  station: StationProof
+  release: KeyRelease
+  target: Target
+  /** what the customer, or an operator who overrides, says of the newest seal */
+  freshness: Shown | null
+  /** what is proved of each object before a receipt is signed */
+  level?: 'digest' | 'key'
+  clock: () => number
+  progress?: (progress: Progress) => void
+  /** stops between two commit points */
+  signal?: AbortSignal
+}
+
+export type Station = {
+  /**
+   * Takes the drives of one device in. Whatever it was killed at, running it again goes on; a finished one reports the same and changes
+   * nothing. What is wrong with the drives is in the report; what throws is to be run again.
+   *
+   * @throws IntakeError "no-drive" | "stopped"; ReleaseError - the authority's answer to the station itself, or "unavailable"
+   */
+  takeIn(options: IntakeOptions): Promise<Report>
+  close(): Promise<void>
+}
+
+/** @param directory - holds intake.sqlite, receipts/ and reports/ */
+export async function openStation(directory: string): Promise<Station> {
+  await makeDirectoryDurable(directory, 0o700)
+  const database = await openDatabase<WorkSchema>(sqliteFile(join(directory, 'intake.sqlite')), workMigrations)
+  let closing: Promise<void> | undefined
+  return {
+    takeIn: options => takeIn(database, directory, options),
+    close() {
+      closing ??= database.destroy()
+      return closing
+    },
+  }
+}
+
+const STEPS: Record<Phase, (work: Work) => Promise<unknown>> = {
+  adopt: adoptPacks,
+  walk: walkPacks,
+  tree: buildTree,
+  names: async work => {
+    await keepRecordFiles(work)
+    await openNames(work)
+  },
+  judge: judgeItems,
+  reseal: resealEpochs,
+  prove: proveObjects,
+  register: registerObjects,
+  receipt: writeReceipts,
+}
+
+async function takeIn(database: Kysely<WorkSchema>, directory: string, options: IntakeOptions): Promise<Report> {
+  const { station, release, clock } = options
+  if (options.drives.length === 0) throw new IntakeError('no-drive', 'give at least one drive')
+  const findings: Finding[] = []
+  const find = (code: FindingCode, message: string) => void findings.push({ code, message })
+  const answer = await release.job(station)
+  const order = orderOf(answer, find)
+  const grants = answer.devices.filter(each => each.device === station.device)
+  const identity = grants[0]?.identitySpki
+  if (identity === undefined) find('wrong-device', `device ${station.device} is none of job ${station.job}`)
+  const volumes = await readVolumes(options.drives, station.job, station.device, find)
+  const issued = grants.map(each => each.grantHash)
+  await checkGrants(volumes, issued, find)
+  const chain =
+    identity === undefined || volumes.length === 0
+      ? { steps: [], last: null, signed: Buffer.alloc(0) }
+      : await readChain(volumes, identity, issued, find)
+  checkFreshness(options.freshness, chain, find)
+  const { last } = chain
+  if (last === null || order === null || identity === undefined || findings.some(each => isFatal(each.code))) {
+    const report = heldReport(
+      {
+        job: station.job,
+        device: station.device,
+        freshness: findings.some(each => each.code === 'not-fresh')
+          ? 'not-shown'
+          : (options.freshness?.kind ?? 'not-shown'),
+        seal: last === null ? null : { number: last.number, objects: last.objects, bytes: last.bytes },
+        drives: volumes,
+      },
+      findings,
+    )
+    await keepReport(directory, `${station.job}-${station.device}-held`, report)
+    return report
+  }
+  const sealedHash = messageHash(chain.signed)
+  const run = sealedHash.toString('hex')
+  const row = await beginRun(database, run, station, clock())
+  if (row.report !== null) return JSON.parse(row.report) as Report
+  const work: Work = {
+    ...{
+      database,
+      run,
+      release,
+      target: options.target,
+      station,
+      answer,
+      order,
+      identity,
+      volumes,
+      last,
+      sealedHash,
+      clock,
+    },
+    job: station.job,
+    device: station.device,
+    steps: chain.steps,
+    freshness: options.freshness?.kind ?? 'overridden',
+    level: options.level ?? 'key',
+    receipts: join(directory, 'receipts'),
+    number: row.number,
+    progress: progressOf(options.progress, options.signal, clock),
+    find: (code, message) => keepFinding(database, run, code, message),
+  }
+  for (const { code, message } of findings) await work.find(code, message)
+  for (const drive of last.drives)
+    if (!volumes.some(each => each.drive === drive))
+      await work.find('drive-missing', `drive ${drive} of the set is not among those given`)
+  for (const phase of PHASES.slice(phaseNumber(row.phase))) {
+    work.progress(phase, 0, last.treeSize)
+    await STEPS[phase](work)
+    await database
+      .updateTable('runs')
+      .set({ phase: PHASES[PHASES.indexOf(phase) + 1] ?? 'receipt' })
+      .where('id', '=', run)
+      .execute()
+  }
+  const report = await makeReport(work, row.started_at)
+  await keepReport(directory, `${station.job}-${row.number}`, report)
+  // the commit point of the whole: from here on the run is finished, and is answered from this row
+  await database
+    .updateTable('runs')
+    .set({ report: JSON.stringify(report) })
+    .where('id', '=', run)
+    .execute()
+  await forget(database, run)
+  return report
+}
+
+function phaseNumber(name: string): number {
+  return Math.max(0, PHASES.map(String).indexOf(name))
+}
+
+function orderOf(answer: Awaited<ReturnType<KeyRelease['job']>>, find: (code: FindingCode, message: string) => void) {
+  try {
+    return verifyJobOrder(answer.order, answer.orderSpki)
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error
+    find('order-refused', error.message)
+    return null
+  }
+}
+
+async function beginRun(database: Kysely<WorkSchema>, run: string, station: StationProof, now: number) {
+  return database.transaction().execute(async change => {
+    const there = await change.selectFrom('runs').selectAll().where('id', '=', run).executeTakeFirst()
+    if (there !== undefined) return there
+    const top = await change
+      .selectFrom('runs')
+      .select(({ fn }) => fn.max('number').as('number'))
+      .where('job', '=', station.job)
+      .executeTakeFirst()
+    const row = {
+      id: run,
+      job: station.job,
+      device: station.device,
+      number: (top?.number ?? 0) + 1,
+      phase: 'adopt',
+      started_at: now,
+      report: null,
+    }
+    await change.insertInto('runs').values(row).execute()
+    return row
+  })
+}
+
+async function keepFinding(database: Kysely<WorkSchema>, run: string, code: FindingCode, message: string) {
+  await database
+    .insertInto('findings')
+    .values({ run, code, message })
+    .onConflict(conflict => conflict.columns(['run', 'code', 'message']).doNothing())
+    .execute()
+}
+
+async function keepReport(directory: string, name: string, report: Report): Promise<void> {
+  const reports = join(directory, 'reports')
+  await makeDirectoryDurable(reports, 0o700)
+  await writeFileDurable(join(reports, `${name}.json`), Buffer.from(`${JSON.stringify(report, null, 2)}\n`), 0o600)
+  await writeFileDurable(join(reports, `${name}.txt`), Buffer.from(reportText(report)), 0o600)
+}
+
+/** Names in clear and rows by the million are of no use any more: report and receipts hold what counts. */
+async function forget(database: Kysely<WorkSchema>, run: string): Promise<void> {
+  for (const table of ['items', 'commits', 'leaves', 'epochs', 'packs'] as const)
+    await database.deleteFrom(table).where('run', '=', run).execute()
+}

@@ -1,0 +1,79 @@
+import { stat } from 'node:fs/promises'
+import type { PackHead } from '../../format/checkpoint.ts'
+import { FormatError } from '../../format/fault.ts'
+import { readPackHeader } from '../../format/pack-walk.ts'
+import { listPacks, openForReading, packPath } from '../../store/pack/drive.ts'
+import { driveOf } from './chain.ts'
+import { packName, type Work } from './work.ts'
+
+type Candidate = { path: string; size: number; pack: string | null }
+
+/** Finds every signed pack among the drives' files and copies it in. Commit point of each: the target has it, then its row. */
+export async function adoptPacks(work: Work): Promise<void> {
+  const files = await candidates(work)
+  const used = new Set<Candidate>()
+  const chosen: { signed: PackHead; file: Candidate }[] = []
+  const missing: PackHead[] = []
+  for (const signed of work.last.packs) {
+    const same = files.filter(file => file.pack === signed.pack)
+    // of two files that claim to be one pack, the one that has the signed length
+    const file = same.find(each => each.size === signed.length) ?? same[0]
+    for (const each of same) {
+      used.add(each)
+      if (each !== file) await work.find('pack-duplicate', `${each.path} claims to be pack ${signed.pack} too`)
+    }
+    if (file === undefined) missing.push(signed)
+    else chosen.push({ signed, file })
+  }
+  for (const signed of missing) {
+    // a pack whose first bytes are damaged still has its length; its frames will tell whether it is the one
+    const file = files.find(each => each.pack === null && !used.has(each) && each.size === signed.length)
+    if (file === undefined) {
+      await work.find('pack-missing', `pack ${signed.pack} of drive ${signed.drive}, ${signed.length} bytes`)
+      continue
+    }
+    used.add(file)
+    chosen.push({ signed, file })
+  }
+  for (const file of files)
+    if (!used.has(file)) await work.find('pack-unknown', `${file.path} is no pack that this seal names`)
+  let done = 0
+  for (const { signed, file } of chosen) {
+    const { size } = await work.target.adopt(packName(work, signed.pack), file.path)
+    if (size !== signed.length)
+      await work.find(
+        'pack-length',
+        `${file.path}: pack ${signed.pack} has ${size} bytes; ${signed.length} were signed`,
+      )
+    const { pack, length, head } = signed
+    await work.database
+      .insertInto('packs')
+      .values({ run: work.run, pack, path: file.path, length, head, walked: 0 })
+      .onConflict(conflict => conflict.columns(['run', 'pack']).doNothing())
+      .execute()
+    work.progress('adopt', ++done, chosen.length, size)
+  }
+}
+
+async function candidates(work: Work): Promise<Candidate[]> {
+  const out: Candidate[] = []
+  for (const volume of work.volumes)
+    for (const number of await listPacks(driveOf(volume))) {
+      const path = packPath(driveOf(volume), number)
+      const { size } = await stat(path)
+      const file = await openForReading(path)
+      try {
+        const header = await readPackHeader(file.read)
+        const ours = header.job === work.job && header.device === work.device
+        if (!ours) await work.find('pack-unknown', `${path} is a pack of job ${header.job}, device ${header.device}`)
+        else out.push({ path, size, pack: header.pack })
+      } catch (error) {
+        if (!(error instanceof FormatError)) throw error
+        await work.find('pack-header-damaged', `${path}: ${error.message}`)
+        out.push({ path, size, pack: null })
+      } finally {
+        await file.close()
+      }
+    }
+  return out
+}

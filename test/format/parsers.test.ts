@@ -17,7 +17,8 @@ import { parseProof } from '../../format/proof.ts'
 import type { ReadAt } from '../../format/read-at.ts'
 import { parseReceiptLine } from '../../format/receipt.ts'
 import { checkReceiptFile } from '../../format/receipt-file.ts'
-import { parseBinding, RELEASE_CODECS, wrapCodec } from '../../format/release.ts'
+import { parseBinding } from '../../format/release.ts'
+import { RELEASE_CODECS } from '../../format/release-calls.ts'
 import { parseSigned } from '../../format/signed.ts'
 import { parseSealFile, parseVolume } from '../../format/volume.ts'
 import { faultOf, faultOfAsync } from './faults.ts'
@@ -50,7 +51,7 @@ const SYNC: Record<string, (bytes: Buffer) => unknown> = {
   parseSealFile,
   parseBinding,
   'signed message': bytes => parseSigned(bytes, 'receipt'),
-  wrap: codec(wrapCodec.take),
+  wrap: codec(RELEASE_CODECS.wrap.take),
   stored: codec(RELEASE_CODECS.stored.take),
   station: codec(RELEASE_CODECS.station.take),
   part: codec(RELEASE_CODECS.part.take),

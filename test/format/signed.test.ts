@@ -16,7 +16,8 @@ import {
   signReceipt,
   verifyReceipt,
 } from '../../format/receipt.ts'
-import { encodeBinding, parseBinding, RELEASE_CODECS } from '../../format/release.ts'
+import { encodeBinding, parseBinding } from '../../format/release.ts'
+import { RELEASE_CODECS } from '../../format/release-calls.ts'
 import { parseSigned, signingKey, signMessage, verifySigned } from '../../format/signed.ts'
 import { HPKE_P256, keyId, RSA_OAEP_SHA256, sealTo, unbindSecret, wrapSuite } from '../../format/wrap-suite.ts'
 import { faultOf, faultOfAsync } from './faults.ts'

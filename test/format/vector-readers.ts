@@ -19,7 +19,7 @@ import { readPackHeader, walkPack } from '../../format/pack-walk.ts'
 import { parseProof, verifyProof } from '../../format/proof.ts'
 import type { ReadAt } from '../../format/read-at.ts'
 import { checkReceiptFile } from '../../format/receipt-file.ts'
-import { RELEASE_CODECS, wrapCodec } from '../../format/release.ts'
+import { RELEASE_CODECS } from '../../format/release-calls.ts'
 import { checkSealCode } from '../../format/seal-code.ts'
 import { readUnlockCode } from '../../format/unlock-code.ts'
 import { keyId } from '../../format/wrap-suite.ts'
@@ -181,8 +181,8 @@ export const READERS: Record<string, Reader> = {
     const value = decodeCbor(bytes, 32 << 20, 'message')
     const codec = text(inputs, 'codec')
     if (codec === 'wrap') {
-      const request = wrapCodec.take(value, codec)
-      same(bytes, encodeCbor(wrapCodec.encode(request)))
+      const request = RELEASE_CODECS.wrap.take(value, codec)
+      same(bytes, encodeCbor(RELEASE_CODECS.wrap.encode(request)))
       return { key: request.place.key, parts: request.parts.length, plaintextLength: request.plaintextLength }
     }
     if (codec === 'stored') {

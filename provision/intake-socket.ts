@@ -29,6 +29,7 @@ const schema = z.strictObject({
     ])
     .nullable(),
   level: z.enum(['digest', 'key']),
+  check: z.boolean(),
 })
 const REQUEST_LIMIT = 1 << 20
 

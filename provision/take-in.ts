@@ -1,14 +1,16 @@
 import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Administration } from '../format/administration.ts'
+import { type Administration, AdministrationError } from '../format/administration.ts'
+import type { JobId } from '../format/bytes.ts'
 import { FormatError } from '../format/fault.ts'
 import type { KeyRelease } from '../format/release.ts'
 import { DRIVE, parseVolume } from '../format/volume.ts'
 import { writeFileDurable } from '../store/durable.ts'
 import type { Hosted } from './hosted/serve.ts'
+import { driveTarget } from './intake/drive-target.ts'
 import { IntakeError } from './intake/finding.ts'
-import type { Station } from './intake/intake.ts'
+import { type IntakeOptions, openStation, type Station } from './intake/intake.ts'
 import type { Report } from './intake/report.ts'
 import type { Progress } from './intake/work.ts'
 
@@ -21,6 +23,8 @@ export type IntakeRequest = {
     | { kind: 'overridden'; by: string }
     | null
   level: 'digest' | 'key'
+  /** only look: nothing is registered, re-sealed or signed */
+  check: boolean
 }
 
 export type IntakeDesk = {
@@ -48,9 +52,9 @@ export async function takeDrivesIn(
   const administration = await desk.administer()
   try {
     const station = await stationSecret(desk.directory, administration)
-    await administration.beginIntake(job)
+    await beginIntake(administration, job)
     const { freshness } = request
-    const report = await desk.station.takeIn({
+    const options: IntakeOptions = {
       drives: request.drives,
       station: { ...station, job, device },
       release: desk.release,
@@ -61,11 +65,39 @@ export async function takeDrivesIn(
       clock: Date.now,
       progress,
       signal,
-    })
+    }
+    if (request.check) return await lookOnly(desk.directory, options)
+    const report = await desk.station.takeIn(options)
     if (report.outcome === 'complete') await administration.endIntake(job)
     return report
   } finally {
     administration.close()
+  }
+}
+
+async function beginIntake(administration: Administration, job: JobId): Promise<void> {
+  try {
+    await administration.beginIntake(job)
+  } catch (cause) {
+    if (cause instanceof AdministrationError && cause.fault === 'not-found')
+      throw new IntakeError(
+        'wrong-job',
+        `the drive says that it is of job ${job}, and there is no such job here: it is another provider's, or was changed`,
+        { cause },
+      )
+    throw cause
+  }
+}
+
+/** A station of its own that is thrown away: what it found is in its report, and the real one knows nothing of it. */
+async function lookOnly(directory: string, options: IntakeOptions): Promise<Report> {
+  const path = await mkdtemp(join(directory, 'check-'))
+  const station = await openStation(path)
+  try {
+    return await station.takeIn({ ...options, target: driveTarget(), check: true })
+  } finally {
+    await station.close()
+    await rm(path, { recursive: true, force: true })
   }
 }
 

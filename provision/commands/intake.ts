@@ -14,6 +14,7 @@ type IntakeOptions = CommonOptions & {
   sealFile?: string
   overrideFreshness?: string
   level: 'digest' | 'key'
+  check?: boolean
 }
 
 const PLAIN_EVERY_MS = 5000
@@ -25,6 +26,7 @@ export function intakeCommand(program: Command, operator: Operator): void {
     .option('--seal-code <code>', 'the 16 symbols that the customer sent apart')
     .option('--seal-file <file>', "the customer's seal.json, sent apart (never the one on the drive)")
     .option('--override-freshness <who>', 'take in without either; written into report and receipts')
+    .option('--check', 'only look at the drive: nothing is taken in, no receipt is signed')
     .option('--level <level>', 'what is proved before a receipt is signed: digest or key', 'key')
     .description('verify a returned drive and take its objects in; running it again goes on where it was')
     .addHelpText('after', '\nExample:\n  sealift-provider intake /media/drive1 --seal-code GGRM-EQRT-ZKRG-XKJ4')
@@ -34,6 +36,7 @@ export function intakeCommand(program: Command, operator: Operator): void {
         drives: drives.map(each => resolve(each)),
         freshness: freshnessOf(options, command),
         level: options.level,
+        check: options.check === true,
       }
       const report = await takeIn(operator, options, request)
       operator.write(options.json === true ? `${JSON.stringify(report)}\n` : `${wordsOf(report).join('\n')}\n`)

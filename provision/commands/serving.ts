@@ -5,7 +5,7 @@ import type { Command } from 'commander'
 import { makeDirectoryDurable, writeFileDurable } from '../../store/durable.ts'
 import { lockDirectory } from '../../store/lock.ts'
 import { initialiseKeystore } from '../keystore-process.ts'
-import { CONFIG_FILE, type CommonOptions, type Operator, stateOf, tell } from '../operator.ts'
+import { CONFIG_FILE, type CommonOptions, type Operator, stateOf, tell, withAdministration } from '../operator.ts'
 import { openProvider } from '../serve.ts'
 import { storeRole } from '../store-role.ts'
 
@@ -33,6 +33,18 @@ export function servingCommands(program: Command, operator: Operator): void {
       } finally {
         lock.close()
       }
+    })
+  program
+    .command('status')
+    .description('the authority: its process, its token, its certificate')
+    .action(async (_: unknown, command: Command) => {
+      const options = command.optsWithGlobals<CommonOptions>()
+      const status = await withAdministration(operator, options, at => at.status())
+      tell(operator, options, status, [
+        `keystore     process ${status.processId}, token process ${status.tokenProcessId}`,
+        `token        ${status.tokenOperations} operations since it was opened`,
+        `certificate  ${status.caFingerprint}`,
+      ])
     })
   program
     .command('serve')

@@ -46,6 +46,7 @@ export function isFatal(code: FindingCode): boolean {
 
 export type IntakeFault =
   | 'no-drive' // no directory was given, or none that can be read
+  | 'wrong-job' // the drive names a job that is not ordered here
   | 'stopped' // the signal was given; running it again goes on
 
 /** The one error class of `provision/intake/`. What is wrong with a drive is a finding, not an error. */

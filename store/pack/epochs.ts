@@ -29,7 +29,7 @@ export type EpochEvents = {
 
 /**
  * The device's epochs, one at a time, whoever writes. The next one is prepared while the current one runs, so that no PUT waits for a
- * token. An epoch's key is dropped with its last commit.
+ * token once it is half used. An epoch's key is dropped with its last commit.
  */
 export class Epochs {
   readonly #source: EpochSource
@@ -76,6 +76,7 @@ export class Epochs {
         epoch.inFlight++
         epoch.objects++
         epoch.bytes += bytes
+        if (this.#next === null && this.#half(epoch)) this.#prepareAhead()
         this.#watchIdle()
         return epoch
       }
@@ -112,11 +113,23 @@ export class Epochs {
     epoch.startedAt = this.#ticks()
     this.#current = epoch
     if (ended !== null) this.#end(ended)
-    // the one after, while this one runs; a fault shows when it is needed
+    return epoch
+  }
+
+  /** Half used: time to have the one after, while this one runs. A fault shows when it is needed. */
+  #half(epoch: LiveEpoch): boolean {
+    const { objects, bytes, seconds } = this.#owner.limits
+    return (
+      epoch.objects * 2 >= objects ||
+      epoch.bytes * 2 >= bytes ||
+      (this.#ticks() - epoch.startedAt) * 2 >= seconds * 1000
+    )
+  }
+
+  #prepareAhead(): void {
     const next = this.#prepare()
     next.catch(() => undefined)
     this.#next = next
-    return epoch
   }
 
   /** A key, its record signed and on every drive: nothing of it is used before. */

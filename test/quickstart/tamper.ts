@@ -113,7 +113,7 @@ export const TAMPERINGS: Tampering[] = [
     name: 'a pack put there twice',
     apply: async drive => copyFileSync(first(packsOf(drive), 'pack'), join(drive, 'packs', `${'ab'.repeat(16)}.pack`)),
   },
-  { name: 'two objects’ bodies exchanged', apply: drive => swapBodies(drive) },
+  { name: 'two objects exchanged', apply: drive => swapBodies(drive) },
   { name: 'the drive said to be another job’s', apply: async drive => otherJob(drive) },
 ]
 
@@ -135,32 +135,23 @@ function addBytes(path: string): void {
   writeFileSync(own(path), Buffer.from('and one more thing'), { flag: 'a' })
 }
 
-/** Two bodies of the same length change places: every byte of both is still sound by itself. */
+/** The first bytes of two bodies change places, as many as the shorter has: every byte is still one that the device wrote. */
 async function swapBodies(drive: string): Promise<void> {
   const pack = first(packsOf(drive), 'pack')
+  const bodies: WalkedFrame[] = []
   const file = await openForReading(pack)
-  const seen = new Map<number, WalkedFrame>()
-  let pair: [WalkedFrame, WalkedFrame] | null = null
   try {
-    for await (const frame of walkPack(windowed(file.read))) {
-      if (frame.type !== FRAME.body || frame.end - frame.offset > 65_536) continue
-      const length = frame.end - frame.offset
-      const other = seen.get(length)
-      if (other !== undefined) {
-        pair = [other, frame]
-        break
-      }
-      seen.set(length, frame)
-    }
+    for await (const frame of walkPack(windowed(file.read)))
+      if (frame.type === FRAME.body && frame.end - frame.offset <= 65_536 && bodies.push(frame) === 2) break
   } finally {
     await file.close()
   }
-  if (pair === null) throw new Error('no two bodies of one length')
-  const [a, b] = pair
-  // from the first to the end of the second: both are small and near each other
-  edit(pack, a.offset, b.end - a.offset, bytes => {
-    const held = Buffer.from(bytes.subarray(0, a.end - a.offset))
-    bytes.copyWithin(0, b.offset - a.offset, b.end - a.offset)
+  const [a, b] = bodies
+  if (a === undefined || b === undefined) throw new Error('the directory has too few small files to exchange two')
+  const length = Math.min(a.end - a.offset, b.end - b.offset)
+  edit(pack, a.offset, b.offset + length - a.offset, bytes => {
+    const held = Buffer.from(bytes.subarray(0, length))
+    bytes.copyWithin(0, b.offset - a.offset)
     held.copy(bytes, b.offset - a.offset)
   })
 }

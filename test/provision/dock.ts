@@ -17,9 +17,8 @@ export type Dock = {
   close(): Promise<void>
 }
 
-export async function openDock(): Promise<Dock> {
+export async function openDock(authority: Authority = openAuthority()): Promise<Dock> {
   const directory = mkdtempSync(join(tmpdir(), 'sealift-dock-'))
-  const authority = openAuthority()
   const hosted = await openHosted(
     { directory: join(directory, 'hosted'), region: 'r1', clock: () => new Date(), onError: () => undefined },
     authority,

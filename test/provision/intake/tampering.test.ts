@@ -461,7 +461,11 @@ const rows: Row[] = [
     do: d => writeFileSync(join(d, 'packs', '000007.pack'), 'junk'),
     codes: ['pack-header-damaged', 'pack-unknown'],
   },
-  { harm: 'the grant is changed', do: d => flip(join(d, 'grant'), Math.floor(readFileSync(join(d, 'grant')).length / 2)), codes: ['grant-mismatch'] },
+  {
+    harm: 'the grant is changed',
+    do: d => flip(join(d, 'grant'), Math.floor(readFileSync(join(d, 'grant')).length / 2)),
+    codes: ['grant-mismatch'],
+  },
   { harm: 'the grant is missing', do: d => rmSync(join(d, 'grant')), codes: ['grant-mismatch'] },
   {
     harm: 'volume.json is junk',

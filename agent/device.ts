@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { type JobMode, parseGrantFile, peekGrant } from '../format/grant.ts'
+import { addOperations, deviceTokenDirectory, readOperations } from '../hsm/device-token.ts'
 import type { Pkcs11Uri } from '../hsm/pkcs11-uri.ts'
 import { type Lock, lockDirectory } from '../store/lock.ts'
 import { StoreError } from '../store/object-store.ts'
@@ -37,8 +38,9 @@ export type DeviceStatus = {
   expires: string | null
   wrongCodes: number
   nextTryInSeconds: number
-  tokenOperations: number | null
-  recovered: { objects: number; torn: number; damage: number } | null
+  /** over the life of the token, enrolment included */
+  tokenOperations: number
+  recovered: { objects: number; torn: number; damage: number; lost: { bucket: string; key: string }[] } | null
 }
 
 /**
@@ -139,7 +141,7 @@ export class Device {
 
   #place() {
     return {
-      directory: join(this.config.stateDirectory, 'token'),
+      directory: deviceTokenDirectory(this.config.stateDirectory),
       ...(this.config.tokenUri !== null && { uri: this.config.tokenUri }),
     }
   }
@@ -204,6 +206,7 @@ export class Device {
         await job.custody.note('locked', {})
       } finally {
         job.unlocked.indexFileKey.fill(0)
+        addOperations(this.#place().directory, job.unlocked.token.operations)
         await job.unlocked.token.close()
         this.#move('locked')
       }
@@ -257,7 +260,7 @@ export class Device {
       expires: grant === null ? null : new Date(grant.expiresAt).toISOString(),
       wrongCodes: this.settings.value.wrongCodes.count,
       nextTryInSeconds: Math.ceil(waitFor(this.settings.value.wrongCodes, this.#now()) / 1000),
-      tokenOperations: job?.unlocked.token.operations ?? null,
+      tokenOperations: readOperations(this.#place().directory) + (job?.unlocked.token.operations ?? 0),
       recovered:
         job === null
           ? null
@@ -265,6 +268,7 @@ export class Device {
               objects: job.store.recovered.objects,
               torn: job.store.recovered.torn.length,
               damage: job.store.recovered.damage.length,
+              lost: job.store.recovered.lost.slice(0, 1000),
             },
     }
   }

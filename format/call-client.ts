@@ -5,7 +5,7 @@ import { decodeAnswer, encodeCall, frameCutter } from './message-frame.ts'
 
 /** Makes the interface's own error of a fault that came over the wire. */
 export type FaultReader = (fault: string, message: string) => Error
-export type CallClient<Contract> = Contract & { close(): void }
+export type CallClient<Contract> = Contract & { readonly ended: boolean; close(): void }
 
 type Waiting = {
   take: (value: CborValue) => unknown
@@ -68,5 +68,11 @@ export function callClient<Contract extends object>(
   const made = Object.fromEntries(
     list.map(([name, codecs]) => [name, async (...given: unknown[]) => call(name, codecs, given)]),
   )
-  return { ...(made as Contract), close: () => lose() }
+  return {
+    ...(made as Contract),
+    get ended() {
+      return lost !== null
+    },
+    close: () => lose(),
+  }
 }

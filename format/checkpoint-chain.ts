@@ -57,6 +57,8 @@ export class CheckpointChain {
       throw new FormatError('mismatch', `checkpoint ${next.number}: of another job or device`)
     if (next.treeSize < before.treeSize || next.lastSequence < before.lastSequence)
       throw new FormatError('malformed', `checkpoint ${next.number}: holds less than the one before it`)
+    if (next.treeSize === before.treeSize && !next.root.equals(before.root))
+      throw new FormatError('malformed', `checkpoint ${next.number}: another root over as many leaves`)
     const reopening = next.state === 'reopened'
     if ((before.state === 'sealed') !== reopening)
       throw new FormatError('malformed', `checkpoint ${next.number}: ${next.state} can not follow ${before.state}`)

@@ -3,7 +3,12 @@ import type { CborValue } from './cbor.ts'
 import { FormatError } from './fault.ts'
 
 /** One shape of a message: how it is written, and how it is read again with every bound checked. */
-export type Codec<T> = { encode: (value: T) => CborValue; take: (value: CborValue, what: string) => T }
+export type Codec<T> = {
+  encode: (value: T) => CborValue
+  take: (value: CborValue, what: string) => T
+  /** in a record: left out where it is null */
+  mayBeAbsent?: true
+}
 
 function wrong(what: string, wanted: string): FormatError {
   return new FormatError('malformed', `${what}: wanted ${wanted}`)
@@ -89,6 +94,11 @@ export function nullable<T>(codec: Codec<T>): Codec<T | null> {
   }
 }
 
+/** A field that is left out where it is null. */
+export function optional<T>(codec: Codec<T>): Codec<T | null> {
+  return { ...nullable(codec), take: codec.take, mayBeAbsent: true }
+}
+
 export function listOf<T>(codec: Codec<T>, max: number): Codec<T[]> {
   return {
     encode: value => value.map(codec.encode),
@@ -100,20 +110,34 @@ export function listOf<T>(codec: Codec<T>, max: number): Codec<T[]> {
   }
 }
 
-/** A map with exactly these fields. */
-export function record<T extends object>(shape: { [Name in keyof T]-?: Codec<T[Name]> }): Codec<T> {
-  const fields = Object.entries(shape) as [string & keyof T, Codec<T[keyof T]>][]
+/**
+ * A map with exactly these fields.
+ * @param names - how fields are called on the wire, where that is not their own name
+ */
+export function record<T extends object>(
+  shape: { [Name in keyof T]-?: Codec<T[Name]> },
+  names: { [Name in keyof T]?: string } = {},
+): Codec<T> {
+  type Field = { name: keyof T; wire: string; codec: Codec<T[keyof T]> }
+  const fields = (Object.entries(shape) as [string & keyof T, Codec<T[keyof T]>][]).map(
+    ([name, codec]): Field => ({ name, wire: names[name] ?? name, codec }),
+  )
+  const known = new Set(fields.map(field => field.wire))
   return {
-    encode: value => Object.fromEntries(fields.map(([name, codec]) => [name, codec.encode(value[name])])),
+    encode(value) {
+      const sent = fields.filter(({ name, codec }) => !(codec.mayBeAbsent && value[name] === null))
+      return Object.fromEntries(sent.map(({ name, wire, codec }) => [wire, codec.encode(value[name])]))
+    },
     take(value, what) {
       if (value === null || typeof value !== 'object' || Array.isArray(value) || value instanceof Uint8Array)
         throw wrong(what, 'a map')
-      const extra = Object.keys(value).find(name => !Object.hasOwn(shape, name))
+      const extra = Object.keys(value).find(name => !known.has(name))
       if (extra !== undefined) throw wrong(what, `no field "${extra.slice(0, 40)}"`)
-      const out = fields.map(([name, codec]) => {
-        const field = Object.hasOwn(value, name) ? value[name] : undefined
-        if (field === undefined) throw wrong(what, `field "${name}"`)
-        return [name, codec.take(field, `${what}: ${name}`)]
+      const out = fields.map(({ name, wire, codec }) => {
+        const field = Object.hasOwn(value, wire) ? value[wire] : undefined
+        if (field !== undefined) return [name, codec.take(field, `${what}: ${wire}`)]
+        if (codec.mayBeAbsent) return [name, null]
+        throw wrong(what, `field "${wire}"`)
       })
       return Object.fromEntries(out) as T
     },

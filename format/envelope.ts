@@ -153,6 +153,8 @@ export function sealEnvelope(
 ): Buffer {
   if (objectKey.length !== OBJECT_KEY_BYTES)
     throw new FormatError('malformed', `object key: wanted 32 bytes, found ${objectKey.length}`)
+  if (fields.parts.length > MAX_PARTS)
+    throw new FormatError('limit', `envelope: ${fields.parts.length} parts; at most ${MAX_PARTS}`)
   const fixed = encodeFixed(fields)
   const out = Buffer.alloc(AT.metadata + fields.sealedMetadata.length + fields.parts.length * PART_BYTES)
   fixed.copy(out)

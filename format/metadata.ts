@@ -3,6 +3,7 @@ import { type EpochId, idBytes, type JobId, type ObjectId } from './bytes.ts'
 import { type CborValue, decodeCbor, encodeCbor, Fields } from './cbor.ts'
 import { DIGEST_BYTES, type DigestId, parseDigestId } from './digest.ts'
 import { openSmall, sealSmall } from './epoch-key.ts'
+import { FormatError } from './fault.ts'
 import { label } from './kdf.ts'
 
 /**
@@ -35,7 +36,11 @@ const BUCKET_BYTES_LIMIT = 255
 const LINK_BYTES_LIMIT = 4096
 const PAIRS_LIMIT = 512
 
+/** @throws FormatError "limit" - what no reader would take is not written */
 export function encodeMetadata(metadata: ObjectMetadata): Buffer {
+  writable('bucket', metadata.bucket, BUCKET_BYTES_LIMIT)
+  writable('key', metadata.key, KEY_BYTES_LIMIT)
+  writable('link', metadata.link ?? '', LINK_BYTES_LIMIT)
   const map: { [name: string]: CborValue } = {
     b: metadata.bucket,
     k: metadata.key,
@@ -49,7 +54,15 @@ export function encodeMetadata(metadata: ObjectMetadata): Buffer {
   if (metadata.checksum !== undefined) map.c = [metadata.checksum.name, metadata.checksum.value, metadata.checksum.type]
   if (metadata.digest !== undefined) map.d = [metadata.digest.id, metadata.digest.bytes]
   if (metadata.part !== undefined) map.p = [metadata.part.upload, metadata.part.number]
-  return encodeCbor(map)
+  const out = encodeCbor(map)
+  if (out.length > METADATA_LIMIT)
+    throw new FormatError('limit', `object metadata: at most ${METADATA_LIMIT} bytes, found ${out.length}`)
+  return out
+}
+
+function writable(name: string, text: string, max: number): void {
+  if (text.length > max || Buffer.byteLength(text) > max)
+    throw new FormatError('limit', `object metadata: ${name} has more than ${max} bytes`)
 }
 
 /** @throws FormatError "malformed" | "limit" | "unsupported" */

@@ -11,6 +11,7 @@ import {
   nullable,
   octets,
   oneOf,
+  optional,
   record,
   text,
 } from './codec.ts'
@@ -44,7 +45,10 @@ const ACCOUNT_BYTES = 128
 const CHUNKS_BATCH = 4096
 
 type FlatPlace = { bucket: string; key: string; upload: string; number: number }
-const flatPlace = record<FlatPlace>({ bucket: text(255), key: text(1024), upload: text(128), number: count(10_000) })
+const flatPlace = record<FlatPlace>(
+  { bucket: text(255), key: text(1024), upload: text(128), number: count(10_000) },
+  { bucket: 'b', key: 'k', upload: 'u', number: 'n' },
+)
 const place: Codec<ObjectPlace> = {
   encode: ({ bucket, key, part }) =>
     flatPlace.encode({ bucket, key, upload: part?.upload ?? '', number: part?.number ?? 0 }),
@@ -60,41 +64,53 @@ const digestId = oneOf([BLAKE3_256, SHA_256])
 /** none for a composite, else the whole of it; which one the authority checks */
 const coreHeader = octets({ max: CORE_HEADER_BYTES })
 
-const part = record<CompositePart>({
-  objectId: idOf<ObjectId>(),
-  plaintextLength: count(),
-  bodyLength: count(),
-  digestId,
-  digest: bytes(DIGEST_BYTES),
-})
+const part = record<CompositePart>(
+  {
+    objectId: idOf<ObjectId>(),
+    plaintextLength: count(),
+    bodyLength: count(),
+    digestId,
+    digest: bytes(DIGEST_BYTES),
+  },
+  { objectId: 'o', plaintextLength: 'n', bodyLength: 'b', digestId: 'i', digest: 'd' },
+)
 
-const stored = record<StoredObject>({
-  envelope: octets({ max: ENVELOPE_LIMIT }),
-  coreHeader,
-  account: text(ACCOUNT_BYTES),
-  job: nullable(idOf()),
-  place,
-  binding: octets({ max: 1024 }),
-})
+const stored = record<StoredObject>(
+  {
+    envelope: octets({ max: ENVELOPE_LIMIT }),
+    coreHeader,
+    account: text(ACCOUNT_BYTES),
+    job: nullable(idOf()),
+    place,
+    binding: octets({ max: 1024 }),
+  },
+  { envelope: 'e', coreHeader: 'c', account: 'a', job: 'j', place: 'p', binding: 'r' },
+)
 
-const station = record<StationProof>({ station: text(64), secret: octets(32), job: idOf(), device: idOf() })
+const station = record<StationProof>(
+  { station: text(128), secret: octets(32), job: idOf(), device: idOf() },
+  { station: 's', secret: 'x', job: 'j', device: 'd' },
+)
 
-const wrap = record<WrapRequest>({
-  proof,
-  creation: nullable(proof),
-  acl,
-  kind: oneOf([OBJECT, PART, COMPOSITE]),
-  objectId: idOf(),
-  coreHeader,
-  place,
-  plaintextLength: count(),
-  bodyLength: count(),
-  digestId,
-  digest: octets(DIGEST_BYTES),
-  parts: listOf(part, MAX_PARTS),
-  metadata: octets({ max: METADATA_LIMIT }),
-  objectKey: octets(32),
-})
+const wrap = record<WrapRequest>(
+  {
+    proof,
+    creation: optional(proof),
+    acl,
+    kind: oneOf([OBJECT, PART, COMPOSITE]),
+    objectId: idOf(),
+    coreHeader,
+    place,
+    plaintextLength: count(),
+    bodyLength: count(),
+    digestId,
+    digest: octets(DIGEST_BYTES),
+    parts: listOf(part, MAX_PARTS),
+    metadata: octets({ max: METADATA_LIMIT }),
+    objectKey: octets(32),
+  },
+  { objectId: 'object', coreHeader: 'core', plaintextLength: 'plain', bodyLength: 'body', objectKey: 'key' },
+)
 
 const release = record<ReleaseRequest>({ proof: nullable(proof), object: stored, parts: listOf(stored, MAX_PARTS) })
 const rewrap = record<RewrapRequest>({
@@ -142,6 +158,9 @@ const receipt = record<Receipt>({
 
 const keyRecord = octets({ max: KEY_RECORD_LIMIT })
 const envelope = bytes({ max: ENVELOPE_LIMIT })
+
+/** The structures that FORMAT.md §13 lays out. */
+export const RELEASE_CODECS = { place, stored, part, station, wrap } as const
 
 export const RELEASE_CALLS: Calls<KeyRelease> = {
   authenticate: { ask: args(proof), answer: principal },

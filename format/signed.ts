@@ -58,15 +58,15 @@ export function parseSigned(bytes: Uint8Array, kind: MessageKind, limit = MESSAG
  */
 export function verifySigned(message: Unverified, publicKey: Uint8Array | KeyObject): Fields {
   const key = publicKey instanceof Uint8Array ? signingKey(publicKey) : publicKey
-  const good = verify(
-    'sha256',
-    signedBytes(message.kind, message.payload),
-    { key, dsaEncoding: 'ieee-p1363' },
-    message.signature,
-  )
-  if (!good)
+  if (!fitsSignature(signedBytes(message.kind, message.payload), message.signature, key))
     throw new FormatError('tampered', `${message.kind}: its signature does not fit the key that should have signed it`)
   return unverifiedFields(message)
+}
+
+/** ECDSA P-256 over SHA-256 of `bytes`, signature 64 bytes r ‖ s. */
+export function fitsSignature(bytes: Uint8Array, signature: Uint8Array, key: KeyObject): boolean {
+  if (signature.length !== SIGNATURE_BYTES) return false
+  return verify('sha256', bytes, { key, dsaEncoding: 'ieee-p1363' }, signature)
 }
 
 /** The fields before any judgement: only to learn which key ought to have signed. */

@@ -22,7 +22,13 @@ export const DEVICE_KEYS = { identity: 'sealift-identity', transport: 'sealift-t
 
 const LABEL = 'sealift-device'
 const SHARE_BYTES = 32
-const FILE = { share: 'device-share', profile: 'token-profile', request: 'device-request', softHsm: 'softhsm' } as const
+const FILE = {
+  operations: 'operations',
+  share: 'device-share',
+  profile: 'token-profile',
+  request: 'device-request',
+  softHsm: 'softhsm',
+} as const
 
 /**
  * Where a device's token is: SoftHSM in the state directory (the default), or any module by its URI, whose PIN is then the
@@ -64,8 +70,24 @@ export async function prepareDeviceToken(place: DeviceTokenPlace): Promise<Buffe
     writeFileSync(path, request, { mode: 0o600 })
     return request
   } finally {
+    addOperations(place.directory, token.operations)
     await token.close()
   }
+}
+
+/** Where a device keeps its token and what belongs to it. */
+export function deviceTokenDirectory(stateDirectory: string): string {
+  return join(stateDirectory, 'token')
+}
+
+/** Token calls that used a key or the random generator, over all processes that ended in order. */
+export function readOperations(directory: string): number {
+  const path = join(directory, FILE.operations)
+  return existsSync(path) ? Number(readFileSync(path, 'utf8')) : 0
+}
+
+export function addOperations(directory: string, operations: number): void {
+  writeFileSync(join(directory, FILE.operations), `${readOperations(directory) + operations}\n`, { mode: 0o600 })
 }
 
 async function initialiseSoftHsm(directory: string): Promise<void> {

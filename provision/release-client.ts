@@ -5,12 +5,55 @@ import { type KeyRelease, RELEASE_FAULTS, ReleaseError } from '../format/release
 import { RELEASE_CALLS } from '../format/release-calls.ts'
 
 /**
- * The authority's release socket as `KeyRelease`.
- * @throws ReleaseError "unavailable" - nobody listens there
+ * The authority's release socket as `KeyRelease`: connected at the first call, and again at the first call after the keystore was started
+ * anew. Calls under way when it dies fail with `unavailable`; none is repeated here.
  */
-export async function connectRelease(path: string): Promise<CallClient<KeyRelease>> {
-  const socket = await connectSocket(path, cause => gone(cause))
-  return callClient(socket, RELEASE_CALLS, faultOf, gone)
+export function openRelease(path: string): KeyRelease & { close(): void } {
+  let connecting: Promise<CallClient<KeyRelease>> | null = null
+  let held: CallClient<KeyRelease> | null = null
+  let closed = false
+  const connect = async (): Promise<CallClient<KeyRelease>> => {
+    try {
+      const socket = await connectSocket(path, gone)
+      held = callClient(socket, RELEASE_CALLS, faultOf, gone)
+      if (closed) held.close()
+      return held
+    } catch (error) {
+      connecting = null
+      throw error
+    }
+  }
+  // decided without waiting: calls that come together share one connection
+  const client = (): Promise<CallClient<KeyRelease>> => {
+    if (closed) return Promise.reject(gone())
+    if (held?.ended) {
+      held = null
+      connecting = null
+    }
+    connecting ??= connect()
+    return connecting
+  }
+  const call =
+    <Given extends unknown[], Answer>(pick: (at: KeyRelease) => (...given: Given) => Promise<Answer>) =>
+    async (...given: Given): Promise<Answer> =>
+      pick(await client())(...given)
+  return {
+    authenticate: call(at => at.authenticate),
+    verifyChunks: call(at => at.verifyChunks),
+    wrap: call(at => at.wrap),
+    release: call(at => at.release),
+    rewrap: call(at => at.rewrap),
+    bind: call(at => at.bind),
+    job: call(at => at.job),
+    metadataKey: call(at => at.metadataKey),
+    reseal: call(at => at.reseal),
+    prove: call(at => at.prove),
+    signReceipt: call(at => at.signReceipt),
+    close() {
+      closed = true
+      held?.close()
+    },
+  }
 }
 
 /** @param away - what to throw when nobody listens */

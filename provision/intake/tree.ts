@@ -2,7 +2,7 @@ import { FormatError } from '../../format/fault.ts'
 import { type Leaf, parseLeaf } from '../../format/leaf.ts'
 import { readLeaves, readManifestHead } from '../../format/manifest.ts'
 import { Frontier, leafHash } from '../../format/merkle.ts'
-import { manifestPath, openForReading } from '../../store/pack/drive.ts'
+import { manifestFile, openForReading } from '../../store/pack/drive.ts'
 import { driveOf } from './chain.ts'
 import { PAGE, type Step, type Work } from './work.ts'
 
@@ -120,7 +120,7 @@ export function itemOf(work: Work, idx: number, leaf: Leaf) {
 /** Leaves from the drives' manifests: they stand there a second time, in order. */
 async function readManifests(work: Work): Promise<void> {
   for (const volume of work.volumes) {
-    const path = manifestPath(driveOf(volume), work.last.number)
+    const path = manifestFile(driveOf(volume), work.last.number)
     let file: Awaited<ReturnType<typeof openForReading>>
     try {
       file = await openForReading(path)

@@ -51,10 +51,11 @@ export function accountsOf(
   const byId: Accounts['byId'] = async id => {
     const cached = accounts.get(id)
     if (cached !== undefined) return cached
+    const { forgotten } = accounts
     const row = await database.selectFrom('accounts').selectAll().where('id', '=', id).executeTakeFirst()
     if (row === undefined) return null
     const account = known(row)
-    accounts.set(id, account)
+    accounts.setUnless(forgotten, id, account)
     return account
   }
   const find: Accounts['find'] = async idOrName => {
@@ -122,6 +123,7 @@ export function accountsOf(
     async credential(accessKey) {
       const cached = credentials.get(accessKey)
       if (cached !== undefined) return cached
+      const { forgotten } = credentials
       const row = await database
         .selectFrom('credentials')
         .selectAll()
@@ -131,7 +133,7 @@ export function accountsOf(
       const secret = state.open(row.secret, `secret of ${accessKey}`).toString('utf8')
       const { account, name } = row
       const credential = { accessKey, account, name, secret, disabled: row.disabled_at !== null }
-      credentials.set(accessKey, credential)
+      credentials.setUnless(forgotten, accessKey, credential)
       return credential
     },
   }

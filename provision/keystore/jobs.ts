@@ -77,10 +77,11 @@ export function jobsOf(on: {
   const known: Jobs['known'] = async id => {
     const cached = cache.get(id)
     if (cached !== undefined) return cached
+    const { forgotten } = cache
     const row = await database.selectFrom('jobs').selectAll().where('id', '=', id).executeTakeFirst()
     if (row === undefined) throw new ReleaseError('not-found', `no job ${id}`)
     const job = read(row)
-    cache.set(id, job)
+    cache.setUnless(forgotten, id, job)
     return job
   }
   const setState = async (job: KnownJob, event: JobEvent): Promise<KnownJob> => {

@@ -2,6 +2,7 @@
 export class Lru<Key, Value> {
   readonly #map = new Map<Key, Value>()
   readonly #most: number
+  #forgotten = 0
 
   constructor(most: number) {
     this.#most = most
@@ -23,11 +24,18 @@ export class Lru<Key, Value> {
     if (oldest !== undefined) this.#map.delete(oldest)
   }
 
-  delete(key: Key): void {
-    this.#map.delete(key)
+  /** Take it before asking the database for what `setUnless` is to keep. */
+  get forgotten(): number {
+    return this.#forgotten
   }
 
-  clear(): void {
-    this.#map.clear()
+  /** Keeps nothing when anything was forgotten since: what was read before a change must not be kept after it. */
+  setUnless(forgotten: number, key: Key, value: Value): void {
+    if (forgotten === this.#forgotten) this.set(key, value)
+  }
+
+  delete(key: Key): void {
+    this.#forgotten++
+    this.#map.delete(key)
   }
 }

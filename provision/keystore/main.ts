@@ -52,14 +52,14 @@ async function serve(config: KeystoreConfig): Promise<void> {
       return { fault: known.fault, message: known.message }
     }),
   ]
-  let ending: Promise<void> | null = null
-  const end = () => {
-    ending ??= (async () => {
-      for (const server of servers) await server.close()
-      await authority.close()
-      await token.close()
-      process.exit(0)
-    })()
+  let ending = false
+  const end = async () => {
+    if (ending) return
+    ending = true
+    for (const server of servers) await server.close()
+    await authority.close()
+    await token.close()
+    process.exit(0)
   }
   process.stdin.on('end', end).on('error', end).resume()
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, end)
@@ -85,6 +85,6 @@ try {
 } catch (error) {
   const fault = error instanceof TokenError ? error.fault : 'failed'
   say({ ready: false, fault, message: error instanceof Error ? error.message : String(error) })
-  complain(error)
+  if (!(error instanceof TokenError)) complain(error)
   process.exit(fault === 'absent' ? 69 : fault === 'exists' ? 73 : fault === 'configuration' ? 78 : 1)
 }

@@ -17,6 +17,7 @@ import type { Accounts, KnownAccount } from './accounts.ts'
 import { samePlace } from './coverage.ts'
 import { type Epochs, NO_JOB } from './epochs.ts'
 import type { Jobs } from './jobs.ts'
+import { Lru } from './lru.ts'
 import { isListed, openObjectKey } from './opening.ts'
 import { denied } from './refusal.ts'
 
@@ -43,6 +44,8 @@ export type Objects = {
   renewAcl(context: ObjectContext, acl: CannedAcl): Promise<void>
 }
 
+const BINDINGS_CACHED_MAX = 50_000
+
 export function mayRead(bound: Bound, account: string | null): boolean {
   const who: Caller = account === null ? { kind: 'anonymous' } : { kind: 'known', id: account }
   return mayDo(bound.acl, bound.owner.id, who, 'R')
@@ -54,8 +57,19 @@ export function objectsOf(
   accounts: Accounts,
   jobs: Pick<Jobs, 'known'>,
 ): Objects {
-  const rowOf = async (context: ObjectContext): Promise<KeystoreSchema['bindings'] | undefined> =>
-    database.selectFrom('bindings').selectAll().where('place', '=', placeOf(context)).executeTakeFirst()
+  // the ACL of a place, null where there is no row: this process alone writes them
+  const rows = new Lru<string, string | null>(BINDINGS_CACHED_MAX)
+  const rowOf = async (context: ObjectContext): Promise<string | null> => {
+    const place = placeOf(context)
+    const name = place.toString('base64')
+    const cached = rows.get(name)
+    if (cached !== undefined) return cached
+    const { forgotten } = rows
+    const row = await database.selectFrom('bindings').select('acl').where('place', '=', place).executeTakeFirst()
+    const acl = row?.acl ?? null
+    rows.setUnless(forgotten, name, acl)
+    return acl
+  }
 
   const bind: Objects['bind'] = async stored => {
     const envelope = parseEnvelope(stored.envelope)
@@ -98,8 +112,8 @@ export function objectsOf(
       first = binding.acl
     }
     const row = await rowOf(context)
-    if (row === undefined) return first
-    const live = CANNED_ACLS.find(each => each === row.acl)
+    if (row === null) return first
+    const live = CANNED_ACLS.find(each => each === row)
     if (live === undefined) throw denied('its binding holds an ACL that is not known here')
     return live
   }
@@ -112,7 +126,8 @@ export function objectsOf(
       .onConflict(conflict =>
         conflict.column('place').doUpdateSet(eb => ({ acl, revision: eb('bindings.revision', '+', 1) })),
       )
-      .execute()
+      .execute() // commit point: from here on the new ACL is in force
+    rows.delete(placeOf(context).toString('base64'))
   }
   return {
     bind,
@@ -133,7 +148,7 @@ export function objectsOf(
       return out
     },
     async renewAcl(context, acl) {
-      if ((await rowOf(context)) !== undefined) await setAcl(context, acl)
+      if ((await rowOf(context)) !== null) await setAcl(context, acl)
     },
   }
 }

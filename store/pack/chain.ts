@@ -27,6 +27,8 @@ export class Chain {
   readonly #now: () => number
   readonly #remember: (head: ChainHead) => Promise<void>
   readonly #totals: () => Totals
+  /** epochs of this start whose leaves are in the tree */
+  readonly #closed = new Set<string>()
   #frontier: Frontier
   #head: ChainHead
   #state: CheckpointState | 'none'
@@ -96,11 +98,12 @@ export class Chain {
       objects,
       bytes,
       drives: this.#packs.drives.map((drive): DriveId => drive.volume.drive).sort(),
-      packs: this.#packs.heads(),
+      packs: this.#packs.heads(each => each === id || this.#closed.has(each)),
     }
     const signed = await signCheckpoint(checkpoint, this.#source.sign)
     // commit point of the epoch's end: the first drive that has the checkpoint
     for (const drive of this.#packs.drives) await writeCheckpoint(drive, checkpoint.number, signed)
+    if (epoch !== null) this.#closed.add(epoch)
     this.#frontier = frontier
     this.#head = { number: checkpoint.number, hash: messageHash(signed) }
     this.#state = state

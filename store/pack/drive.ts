@@ -1,8 +1,17 @@
 import { mkdir, open, readdir, readFile, stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
-
+import { type EpochId, type PackId, parseId } from '../../format/bytes.ts'
 import { FormatError } from '../../format/fault.ts'
-import { DRIVE, encodeVolume, parseVolume, type Volume } from '../../format/volume.ts'
+import {
+  checkpointPath,
+  DRIVE,
+  encodeVolume,
+  keyRecordPath,
+  manifestPath,
+  packPath as packName,
+  parseVolume,
+  type Volume,
+} from '../../format/volume.ts'
 import { syncDirectory, writeFileDurable } from '../durable.ts'
 import { StoreError } from '../object-store.ts'
 
@@ -10,8 +19,8 @@ import { StoreError } from '../object-store.ts'
 export type Drive = { path: string; volume: Volume }
 
 const FILE_MODE = 0o644
-const CHECKPOINT_NAME = /^(\d{10})$/
-const PACK_NAME = /^(\d{6})\.pack$/
+const CHECKPOINT_NAME = /^(\d{8,})$/
+const PACK_NAME = /^([0-9a-f]{32})\.pack$/
 
 /**
  * Lays out an empty directory as a drive. `volume.json` is written last: without it the directory is no drive yet.
@@ -57,17 +66,14 @@ export function writeGrantFile(drive: Drive, bytes: Uint8Array): Promise<void> {
   return writeFileDurable(join(drive.path, DRIVE.grant), bytes, FILE_MODE)
 }
 
-export function packPath(drive: Drive, number: number): string {
-  return join(drive.path, DRIVE.packs, `${String(number).padStart(6, '0')}.pack`)
+export function packPath(drive: Drive, pack: PackId): string {
+  return join(drive.path, packName(pack))
 }
 
-/** Numbers of the packs there, ascending. */
-export async function listPacks(drive: Drive): Promise<number[]> {
+/** Packs by their names; what a pack is says its header. */
+export async function listPacks(drive: Drive): Promise<PackId[]> {
   const names = await readdir(join(drive.path, DRIVE.packs))
-  return names
-    .flatMap(name => PACK_NAME.exec(name)?.[1] ?? [])
-    .map(Number)
-    .sort((a, b) => a - b)
+  return names.flatMap(name => PACK_NAME.exec(name)?.[1] ?? []).map(id => parseId<PackId>(id, 'pack'))
 }
 
 export async function syncPacks(drive: Drive): Promise<void> {
@@ -75,16 +81,12 @@ export async function syncPacks(drive: Drive): Promise<void> {
 }
 
 /** A copy of an epoch's key record, for readers that have only a few packs. */
-export function writeKeyRecord(drive: Drive, epoch: string, record: Uint8Array): Promise<void> {
-  return writeFileDurable(join(drive.path, DRIVE.keys, epoch), record, FILE_MODE)
-}
-
-function checkpointPath(drive: Drive, number: number): string {
-  return join(drive.path, DRIVE.checkpoints, String(number).padStart(10, '0'))
+export function writeKeyRecord(drive: Drive, epoch: EpochId, record: Uint8Array): Promise<void> {
+  return writeFileDurable(join(drive.path, keyRecordPath(epoch)), record, FILE_MODE)
 }
 
 export function writeCheckpoint(drive: Drive, number: number, bytes: Uint8Array): Promise<void> {
-  return writeFileDurable(checkpointPath(drive, number), bytes, FILE_MODE)
+  return writeFileDurable(join(drive.path, checkpointPath(number)), bytes, FILE_MODE)
 }
 
 export async function listCheckpoints(drive: Drive): Promise<number[]> {
@@ -96,11 +98,11 @@ export async function listCheckpoints(drive: Drive): Promise<number[]> {
 }
 
 export function readCheckpoint(drive: Drive, number: number): Promise<Buffer> {
-  return readFile(checkpointPath(drive, number))
+  return readFile(join(drive.path, checkpointPath(number)))
 }
 
-export function manifestPath(drive: Drive, number: number): string {
-  return join(drive.path, DRIVE.manifest, `${String(number).padStart(10, '0')}.slm`)
+export function manifestFile(drive: Drive, number: number): string {
+  return join(drive.path, manifestPath(number))
 }
 
 export function writeSealFile(drive: Drive, bytes: Uint8Array): Promise<void> {

@@ -3,7 +3,7 @@ import { type BodySummary, checkBody, openBody } from '../../format/body.ts'
 import { type EpochId, newId, type ObjectId } from '../../format/bytes.ts'
 import type { ObjectContext } from '../../format/context.ts'
 import { CORE_HEADER_BYTES, coreHeaderHash } from '../../format/core-header.ts'
-import { SHA_256 } from '../../format/digest.ts'
+import { SHA_256, startDigest } from '../../format/digest.ts'
 import {
   COMPOSITE,
   type CompositePart,
@@ -57,6 +57,7 @@ export type ToCommit = {
 export type ObjectName = Pick<ObjectMetadata, 'bucket' | 'key' | 'part'>
 
 const OPENED_EPOCHS_KEPT = 4
+const CHECK_BYTES = 1 << 20
 
 /**
  * Commits and opens sealed objects. One per set of drives; everything above it (names, uploads, sealing the drive) goes through here.
@@ -115,7 +116,7 @@ export class Engine {
         const sequence = ++this.#sequence
         const committedAt = this.now()
         const envelope = this.#envelope(epoch, object)
-        const run = this.#run(writer, epoch, at)
+        const run = this.#run(writer, epoch, at, 'offset' in body ? body.offset : undefined)
         const bodyOffset = 'offset' in body ? body.offset : object.kind === COMPOSITE ? 0 : run.at
         if ('buffers' in body && object.kind !== COMPOSITE) run.add(encodeBodyHead(), ...body.buffers)
         const commitOffset = run.at
@@ -174,8 +175,11 @@ export class Engine {
     }
   }
 
-  /** Collects the frames of one run; the epoch's own frame comes first where this pack does not have it yet (W1). */
-  #run(writer: PackWriter, epoch: LiveEpoch, end: PackEnd) {
+  /**
+   * Collects the frames of one run; the epoch's own frame comes first where this pack does not have it yet (W1).
+   * @param from - where the run really begins, when its body was written ahead
+   */
+  #run(writer: PackWriter, epoch: LiveEpoch, end: PackEnd, from?: number) {
     const buffers: Buffer[] = []
     let { offset, previous } = end
     const run = {
@@ -197,7 +201,7 @@ export class Engine {
       },
     }
     if (!writer.epochs.has(epoch.id)) {
-      writer.epochs.add(epoch.id)
+      writer.epochs.set(epoch.id, { offset: from ?? end.offset, previous: end.previous })
       run.frame(FRAME.epoch, epoch.frame)
     }
     return run
@@ -364,6 +368,38 @@ export class Engine {
         { cause },
       )
     }
+  }
+
+  /**
+   * Whether the medium still holds what was committed: every tag where a key is at hand, else the digest over the sealed body.
+   * @returns which of the two was done
+   * @throws StoreError "damaged" | FormatError "tampered"
+   */
+  async check(place: Place, name: ObjectName): Promise<'tags' | 'digest'> {
+    const envelope = await this.envelopeAt(place)
+    if (envelope.kind === COMPOSITE) {
+      let how: 'tags' | 'digest' = 'tags'
+      for (const part of envelope.parts) {
+        const row = readBody(this.index, part.objectId)
+        if (row === null) throw new StoreError('damaged', `part ${part.objectId} is in none of the packs`)
+        const done = await this.check(row.place, { ...name, part: { upload: row.upload, number: row.number } })
+        if (done === 'digest') how = 'digest'
+      }
+      return how
+    }
+    try {
+      for await (const piece of await this.#openSingle(place, envelope, name, null)) piece.fill(0)
+      return 'tags'
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.fault !== 'invalid-state') throw error
+    }
+    const hasher = startDigest(envelope.digestId)
+    const bodyAt = place.bodyOffset + BODY_HEAD_BYTES
+    for (let at = 0; at < envelope.bodyLength; at += CHECK_BYTES)
+      hasher.update(await this.packs.read(place.pack, bodyAt + at, Math.min(CHECK_BYTES, envelope.bodyLength - at)))
+    if (!hasher.digest().equals(envelope.digest))
+      throw new StoreError('damaged', `object ${envelope.objectId}: the drive does not give back what was sealed`)
+    return 'digest'
   }
 
   /** Key record of an epoch into the index: readable jobs and rebuilt names need it. */

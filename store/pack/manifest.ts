@@ -7,7 +7,7 @@ import { parseLeavesFrame } from '../../format/pack-walk.ts'
 import { syncDirectory } from '../durable.ts'
 import type { Index } from '../index-store.ts'
 import { StoreError } from '../object-store.ts'
-import { type Drive, manifestPath } from './drive.ts'
+import { type Drive, manifestFile } from './drive.ts'
 import type { PackSet } from './pack-set.ts'
 import { readLeavesRows } from './rows.ts'
 
@@ -34,7 +34,7 @@ export async function writeManifest(
   sealed: { signed: Buffer; number: number; root: Buffer; size: number },
   deviceCertificate: Uint8Array,
 ): Promise<string> {
-  const path = manifestPath(drive, sealed.number)
+  const path = manifestFile(drive, sealed.number)
   const frontier = Frontier.empty()
   const file = await open(path, 'w', 0o644)
   try {

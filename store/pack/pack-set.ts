@@ -1,12 +1,20 @@
 import { newId, type PackId } from '../../format/bytes.ts'
 import type { PackHead } from '../../format/checkpoint.ts'
+import type { WalkStart } from '../../format/pack-walk.ts'
 import { StoreError } from '../object-store.ts'
-import { type Drive, type DriveFile, freeBytes, listPacks, openForReading, packPath } from './drive.ts'
+import { type Drive, type DriveFile, freeBytes, openForReading, packPath } from './drive.ts'
 import type { PackOwner } from './epoch-source.ts'
 import { PackWriter } from './pack-writer.ts'
 
 /** A pack that is not written any more, or one of an earlier start. */
-export type ClosedPack = { pack: PackId; drive: Drive; number: number; length: number; head: Buffer }
+export type ClosedPack = {
+  pack: PackId
+  drive: Drive
+  length: number
+  head: Buffer
+  /** where each epoch of this start begins in it */
+  epochs: ReadonlyMap<string, WalkStart>
+}
 
 /** Packs grow to about this; an object that is larger makes its pack longer. */
 const PACK_TARGET_BYTES = 1 << 30
@@ -66,28 +74,18 @@ export class PackSet {
     else this.#idle.push(writer)
   }
 
-  async #create(): Promise<PackWriter> {
-    const drive = await this.#driveWithRoom()
-    const numbers = await listPacks(drive)
-    const taken = [...this.#open.values()].filter(each => each.drive === drive).map(each => each.number)
-    for (let number = Math.max(0, ...numbers, ...taken) + 1; ; number++) {
-      try {
-        const writer = await PackWriter.create(drive, number, {
-          pack: newId(),
-          job: this.#owner.job,
-          device: this.#owner.device,
-          drive: drive.volume.drive,
-          firstSequence: this.#nextSequence(),
-          createdAt: this.#now(),
-        })
-        this.#open.set(writer.id, writer)
-        return writer
-      } catch (error) {
-        // two uploads may ask for the next number at once
-        if (error instanceof StoreError && isCode(error.cause, 'EEXIST')) continue
-        throw error
-      }
-    }
+  async #create(wanted?: Drive): Promise<PackWriter> {
+    const drive = wanted ?? (await this.#driveWithRoom())
+    const writer = await PackWriter.create(drive, {
+      pack: newId(),
+      job: this.#owner.job,
+      device: this.#owner.device,
+      drive: drive.volume.drive,
+      firstSequence: this.#nextSequence(),
+      createdAt: this.#now(),
+    })
+    this.#open.set(writer.id, writer)
+    return writer
   }
 
   async #driveWithRoom(): Promise<Drive> {
@@ -101,20 +99,37 @@ export class PackSet {
   async #retire(writer: PackWriter): Promise<void> {
     const { length, head } = writer.durable
     this.#open.delete(writer.id)
-    this.#closed.set(writer.id, { pack: writer.id, drive: writer.drive, number: writer.number, length, head })
+    this.#closed.set(writer.id, {
+      pack: writer.id,
+      drive: writer.drive,
+      length,
+      head,
+      epochs: writer.epochs,
+    })
     await writer.close()
   }
 
-  /** Length and head of every pack, as far as it is on stable storage. */
-  heads(): PackHead[] {
-    const closed = [...this.#closed.values()].map(each => ({
-      pack: each.pack,
-      drive: each.drive.volume.drive,
-      length: each.length,
-      head: each.head,
-    }))
-    const open = [...this.#open.values()].map(each => ({ pack: each.id, drive: each.driveId, ...each.durable }))
-    return [...closed, ...open].sort((a, b) => (a.pack < b.pack ? -1 : 1))
+  /**
+   * Length and head of every pack: as far as it is on stable storage, and not into what an epoch that is not closed has written. So all
+   * that a checkpoint does not cover lies after the lengths that it names, and recovery finds it there.
+   *
+   * @param closed - whether the epoch's leaves are in the tree
+   */
+  heads(closed: (epoch: string) => boolean): PackHead[] {
+    const head = (
+      pack: PackId,
+      drive: Drive,
+      end: { length: number; head: Buffer },
+      epochs: ReadonlyMap<string, WalkStart>,
+    ): PackHead => {
+      let { length, head } = end
+      for (const [epoch, start] of epochs)
+        if (!closed(epoch) && start.offset < length) ({ offset: length, previous: head } = start)
+      return { pack, drive: drive.volume.drive, length, head }
+    }
+    const retired = [...this.#closed.values()].map(each => head(each.pack, each.drive, each, each.epochs))
+    const open = [...this.#open.values()].map(each => head(each.id, each.drive, each.durable, each.epochs))
+    return [...retired, ...open].sort((a, b) => (a.pack < b.pack ? -1 : 1))
   }
 
   /** A writer on that drive, for leaves: every drive gets a copy. */
@@ -126,44 +141,21 @@ export class PackSet {
     const [idle] = at < 0 ? [] : this.#idle.splice(at, 1)
     if (idle !== undefined) return { writer: idle, done: () => this.release(idle) }
     if (drive === this.drives[0]) return { writer: await this.shared(), done: async () => undefined }
-    const writer = await PackWriter.create(drive, Math.max(0, ...(await listPacks(drive))) + 1, {
-      pack: newId(),
-      job: this.#owner.job,
-      device: this.#owner.device,
-      drive: drive.volume.drive,
-      firstSequence: this.#nextSequence(),
-      createdAt: this.#now(),
-    })
-    this.#open.set(writer.id, writer)
+    const writer = await this.#create(drive)
     return { writer, done: () => this.release(writer) }
   }
 
-  place(pack: PackId): { drive: Drive; number: number } {
+  #driveOf(pack: PackId): Drive {
     const found = this.#closed.get(pack) ?? this.#open.get(pack)
     if (found === undefined) throw new StoreError('damaged', `pack ${pack} is on none of the drives that are present`)
-    return { drive: found.drive, number: found.number }
-  }
-
-  /** Packs with their files, for walks. */
-  all(): { pack: PackId; drive: Drive; number: number; length: number }[] {
-    const open = [...this.#open.values()].map(each => ({
-      pack: each.id,
-      drive: each.drive,
-      number: each.number,
-      length: each.durable.length,
-    }))
-    return [
-      ...[...this.#closed.values()].map(({ pack, drive, number, length }) => ({ pack, drive, number, length })),
-      ...open,
-    ]
+    return found.drive
   }
 
   /** Reads bytes of a pack. @throws StoreError "damaged" */
   async read(pack: PackId, offset: number, length: number): Promise<Buffer> {
     let opening = this.#readers.get(pack)
     if (opening === undefined) {
-      const { drive, number } = this.place(pack)
-      opening = openForReading(packPath(drive, number))
+      opening = openForReading(packPath(this.#driveOf(pack), pack))
       this.#readers.set(pack, opening)
       const [oldest] = this.#readers.keys()
       if (this.#readers.size > READERS_KEPT && oldest !== undefined) this.#forget(oldest)

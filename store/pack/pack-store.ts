@@ -26,7 +26,7 @@ import { Epochs } from './epochs.ts'
 import { writeManifest } from './manifest.ts'
 import { type ClosedPack, PackSet } from './pack-set.ts'
 import { readTail, replay, type Tail } from './recovery.ts'
-import { epochChange, readPack, readTotals, type Totals } from './rows.ts'
+import { epochChange, forgetDamaged, readPack, readTotals, type Totals } from './rows.ts'
 import { abandonUpload, uploadVerbs } from './uploads.ts'
 import { NameLocks, objectVerbs } from './verbs.ts'
 
@@ -49,7 +49,9 @@ export type PackStoreOptions = {
 export type Recovered = {
   objects: number
   torn: { pack: string; reason: string }[]
-  damage: { pack: string; offset: number; reason: string }[]
+  damage: { pack: string; offset: number; end: number; reason: string }[]
+  /** objects whose commit or body is damaged; they are not listed any more and must be put again */
+  lost: { bucket: string; key: string }[]
 }
 export type Sealed = {
   checkpoint: Checkpoint
@@ -86,7 +88,7 @@ type Last = { checkpoint: Checkpoint; hash: Buffer }
 export async function openPackStore(options: PackStoreOptions): Promise<PackStore> {
   const { drives, owner, source, index, now } = options
   const last = await readChain(options)
-  const { closed, tails } = await readPacks(options, last)
+  const { closed, tails, lost } = await readPacks(options, last)
   let sequence = Math.max(last?.checkpoint.lastSequence ?? 0, ...tails.map(tail => tail.lastSequence))
   let engine: Engine | null = null
   const packs = new PackSet(drives, owner, closed, now, () => engine?.nextSequence ?? sequence + 1)
@@ -97,12 +99,12 @@ export async function openPackStore(options: PackStoreOptions): Promise<PackStor
   sequence = 0
   const leaves = tails.flatMap(tail => tail.leaves)
   if (leaves.length > 0) await chain.close(leaves, null, 'closed-by-recovery')
-  const recovered: Recovered = { objects: leaves.length, torn: [], damage: [] }
-  for (const { fault, pack } of tails.flatMap(tail =>
-    tail.fault === null ? [] : [{ fault: tail.fault, pack: tail.pack }],
-  ))
-    if (fault.kind === 'torn') recovered.torn.push({ pack, reason: fault.reason })
-    else recovered.damage.push({ pack, offset: fault.offset, reason: fault.reason })
+  const recovered: Recovered = {
+    objects: leaves.length,
+    torn: tails.flatMap(({ pack, torn }) => (torn === null ? [] : [{ pack, reason: torn }])),
+    damage: tails.flatMap(({ pack, damage }) => damage.map(each => ({ pack, ...each }))),
+    lost,
+  }
   return packStore(options, engine, chain, packs, recovered)
 }
 
@@ -295,21 +297,26 @@ async function newestDrive(drives: Drive[]): Promise<Drive> {
 async function readPacks(
   options: PackStoreOptions,
   last: Last | null,
-): Promise<{ closed: ClosedPack[]; tails: (Tail & { pack: string })[] }> {
+): Promise<{ closed: ClosedPack[]; tails: (Tail & { pack: string })[]; lost: Recovered['lost'] }> {
   const { drives, owner, source, index } = options
   const closed: ClosedPack[] = []
   const tails: (Tail & { pack: string })[] = []
   const found: { path: string; closed: ClosedPack; tail: Tail }[] = []
   for (const drive of drives)
-    for (const number of await listPacks(drive)) {
-      const path = packPath(drive, number)
+    for (const name of await listPacks(drive)) {
+      const path = packPath(drive, name)
       const file = await openForReading(path)
       try {
         const read = windowed(file.read)
         const header = await headerOrNull(read, file.size)
         // a crash between creating the file and its header: nothing was ever acknowledged from it
         if (header === null) continue
-        if (header.job !== owner.job || header.device !== owner.device || header.drive !== drive.volume.drive)
+        if (
+          header.pack !== name ||
+          header.job !== owner.job ||
+          header.device !== owner.device ||
+          header.drive !== drive.volume.drive
+        )
           throw new StoreError('damaged', `${path} is of another job, device or drive`)
         const signed = last?.checkpoint.packs.find(each => each.pack === header.pack)
         if (signed !== undefined && signed.length > file.size)
@@ -317,30 +324,38 @@ async function readPacks(
         const start = signed === undefined ? PACK_START : { offset: signed.length, previous: signed.head }
         const tail = await readTail(read, file.size, start, last?.checkpoint.lastSequence ?? 0)
         tails.push({ ...tail, pack: path })
-        found.push({ path, tail, closed: { pack: header.pack, drive, number, length: tail.end, head: tail.head } })
+        found.push({
+          path,
+          tail,
+          closed: { pack: header.pack, drive, length: tail.end, head: tail.head, epochs: new Map() },
+        })
       } finally {
         await file.close()
       }
     }
+  const lost: Recovered['lost'] = []
   for (const { path, tail, closed: pack } of found) {
-    if (tail.fault?.kind === 'torn' || tail.fault === null) await truncateTo(path, pack.length)
+    await truncateTo(path, pack.length)
     closed.push(pack)
     const file = await openForReading(path)
     try {
-      await replay(
+      const start = readPack(index, pack.pack) ?? PACK_START
+      const seen = await replay(
         index,
         source,
         pack.drive.volume.drive,
         pack.pack,
         windowed(file.read),
-        readPack(index, pack.pack) ?? PACK_START,
+        start,
         pack.length,
       )
+      const damage = [...tail.damage, ...seen]
+      if (damage.length > 0) lost.push(...forgetDamaged(index, pack.pack, damage))
     } finally {
       await file.close()
     }
   }
-  return { closed, tails }
+  return { closed, tails, lost }
 }
 
 async function headerOrNull(read: (offset: number, length: number) => Promise<Buffer>, size: number) {

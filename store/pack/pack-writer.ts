@@ -1,7 +1,7 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import type { DriveId, PackId } from '../../format/bytes.ts'
 import { encodePackHeader, type PackHeader } from '../../format/frame.ts'
-import { PACK_START } from '../../format/pack-walk.ts'
+import { PACK_START, type WalkStart } from '../../format/pack-walk.ts'
 import { StoreError } from '../object-store.ts'
 import { type Drive, packPath, syncPacks } from './drive.ts'
 
@@ -19,10 +19,9 @@ type Waiting = { buffers: Buffer[]; bytes: number; end: PackEnd; resolve: () => 
  */
 export class PackWriter {
   readonly header: PackHeader
-  readonly number: number
   readonly drive: Drive
-  /** epochs whose epoch frame this pack has */
-  readonly epochs = new Set<string>()
+  /** epochs that have frames here, and where the first of them begins: recovery reads an unclosed epoch from there */
+  readonly epochs = new Map<string, WalkStart>()
   readonly #file: FileHandle
   #next: PackEnd
   #durable: { length: number; head: Buffer }
@@ -31,25 +30,24 @@ export class PackWriter {
   #failed: StoreError | null = null
   #closed = false
 
-  private constructor(file: FileHandle, drive: Drive, number: number, header: PackHeader) {
+  private constructor(file: FileHandle, drive: Drive, header: PackHeader) {
     this.#file = file
     this.drive = drive
-    this.number = number
     this.header = header
     this.#next = { ...PACK_START, durable: PACK_START.offset }
     this.#durable = { length: PACK_START.offset, head: PACK_START.previous }
   }
 
   /** A new pack, its header and its name durable. @throws StoreError "full" | "damaged" */
-  static async create(drive: Drive, number: number, header: PackHeader): Promise<PackWriter> {
-    const path = packPath(drive, number)
+  static async create(drive: Drive, header: PackHeader): Promise<PackWriter> {
+    const path = packPath(drive, header.pack)
     let file: FileHandle | null = null
     try {
       file = await open(path, 'wx', 0o644)
       await file.write(encodePackHeader(header), 0, undefined, 0)
       await file.datasync()
       await syncPacks(drive)
-      return new PackWriter(file, drive, number, header)
+      return new PackWriter(file, drive, header)
     } catch (cause) {
       await file?.close().catch(() => undefined)
       throw writeFault(cause, path)
@@ -148,7 +146,7 @@ export class PackWriter {
   }
 
   async #fail(cause: unknown): Promise<StoreError> {
-    const fault = writeFault(cause, packPath(this.drive, this.number))
+    const fault = writeFault(cause, packPath(this.drive, this.header.pack))
     this.#failed = fault
     for (const each of this.#queue) each.reject(fault)
     this.#queue = []

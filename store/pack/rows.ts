@@ -338,3 +338,31 @@ export function* readLeavesRows(index: Index, drive: DriveId): Generator<LeavesR
     if (page.length < 1000) return
   }
 }
+
+/** Takes rows out whose object lies in damaged bytes. Looks at every row: only after damage. @returns their names */
+export function forgetDamaged(
+  index: Index,
+  pack: PackId,
+  damage: { offset: number; end: number }[],
+): { bucket: string; key: string }[] {
+  const names: { bucket: string; key: string }[] = []
+  const hit = ({ place }: ObjectRow): boolean =>
+    place.pack === pack &&
+    damage.some(
+      ({ offset, end }) =>
+        place.commitOffset + place.commitBytes > offset && (place.bodyOffset || place.commitOffset) < end,
+    )
+  for (let after: Buffer | undefined; ; ) {
+    const page = index.scan('object', { prefix: Buffer.alloc(0), limit: 1000, ...(after && { after }) })
+    for (const { key, value } of page) {
+      after = key
+      const row = decodeRow<ObjectRow>(value)
+      if (!hit(row)) continue
+      index.write([{ table: 'object', key, value: null }, totalChange(index, -1, -row.size)])
+      const name = key.toString('utf8')
+      const slash = name.indexOf('/')
+      names.push({ bucket: name.slice(0, slash), key: name.slice(slash + 1) })
+    }
+    if (page.length < 1000) return names
+  }
+}

@@ -6,10 +6,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import * as s3 from '@aws-sdk/client-s3'
-import { openFilesStore } from '../../store/files-store.ts'
-import { s3Face } from '../../store/s3/face.ts'
-import { localGate } from '../../store/s3/gate.ts'
-import { listen } from '../../store/s3/listen.ts'
+import { sealift, startAgent } from '../agent/agent.ts'
+import { prepareDevice } from '../agent/prepared.ts'
 
 /**
  * Drives the clients people have against an endpoint of ours: `npm run check:clients`.
@@ -474,37 +472,25 @@ function requireClients(): void {
   process.exit(69)
 }
 
-async function main(): Promise<void> {
-  requireClients()
-  const directory = mkdtempSync(join(tmpdir(), 'sealift-check-'))
-  const secretKey = randomBytes(24).toString('base64')
-  const store = await openFilesStore({ directory, clock: () => new Date() })
-  await store.createBucket('checked')
-  const gate = localGate({
-    lookup: key => (key === 'CHECKCLIENTS' ? { secretKey, principal: { id: 'check', displayName: 'check' } } : null),
-    store: () => store,
-    clock: () => new Date(),
-  })
-  const reports: ClientReport[] = []
+/** A real device, its agent a process of its own, its job readable. */
+async function checkDevice(): Promise<ClientReport[]> {
+  const device = await prepareDevice({ mode: 'readable', buckets: ['checked'] })
   try {
-    for (const etags of ['md5', 'cheap'] as const) {
-      const onError = (error: unknown) => console.error(error)
-      const face = s3Face({ gate, settings: { etags, region: 'us-east-1' }, onError })
-      const listener = await listen({ face, host: '127.0.0.1', port: 0 })
-      const target = {
-        endpoint: listener.url,
-        accessKey: 'CHECKCLIENTS',
-        secretKey,
-        bucket: 'checked',
-        label: `files, ${etags} ETags`,
-      }
-      reports.push(...(await checkClients(target)))
-      await listener.close({ graceSeconds: 1 })
+    const agent = await startAgent(device)
+    const { accessKey, secretKey } = JSON.parse((await sealift(device, ['--json', 'credentials'])).stdout)
+    try {
+      return await checkClients({ endpoint: agent.url, accessKey, secretKey, bucket: 'checked', label: 'device' })
+    } finally {
+      await agent.stop()
     }
   } finally {
-    await store.close()
-    rmSync(directory, { recursive: true, force: true })
+    await device.remove()
   }
+}
+
+async function main(): Promise<void> {
+  requireClients()
+  const reports = [...(await checkDevice())]
   console.log(clientTable(reports))
   const failed = reports.filter(report => report.outcome === 'failed')
   for (const { label, client, verb, detail } of failed) console.log(`\n${label}: ${client}: ${verb}\n${detail}`)

@@ -3,6 +3,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { asBuffer } from '../../format/bytes.ts'
 import { FLOE_HEADER_BYTES, Floe, type FloeParameters, SEGMENT_OVERHEAD } from '../../format/floe.ts'
+import { notice } from '../harness/notice.ts'
 
 const floe = suite('FLOE')
 const KEY = Buffer.alloc(32)
@@ -43,7 +44,7 @@ floe('opens the known answers kept with the project, one of each parameter set',
 
 if (existsSync(shared))
   floe('opens the known answers of four other implementations', () => assert.ok(runVectors(shared) >= 14))
-else console.log('public vectors not here: 17 cases not run')
+else notice('public vectors not here: 17 cases not run')
 
 for (const length of [0, 1, 31, 32, 33, 63, 64, 65, 96]) {
   floe(`${length} bytes come back, in segments of 64`, () => {

@@ -1,0 +1,59 @@
+import { once } from 'node:events'
+import { chmodSync, existsSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import type { Command } from 'commander'
+import { makeDirectoryDurable, writeFileDurable } from '../../store/durable.ts'
+import { lockDirectory } from '../../store/lock.ts'
+import { initialiseKeystore } from '../keystore-process.ts'
+import { CONFIG_FILE, type CommonOptions, type Operator, stateOf, tell } from '../operator.ts'
+import { openProvider, type Role } from '../serve.ts'
+
+type InitOptions = CommonOptions & { token?: string; name: string; hostSuffix?: string }
+
+/** @param roles - what `serve` runs besides the keystore */
+export function servingCommands(program: Command, operator: Operator, roles: readonly Role[]): void {
+  program
+    .command('init')
+    .option('--token <uri>', 'PKCS#11 URI with module-path and pin-source; SoftHSM in the state directory otherwise')
+    .option('--name <name>', "the provider's name in its certificates", 'Sealift provider')
+    .option('--host-suffix <suffix>', 'hosts below it name the bucket: bucket.SUFFIX')
+    .description("make the provider's authority: token, keys, certificates")
+    .addHelpText('after', '\nExample:\n  sealift-provider init --name "Lift Ltd" --state /srv/sealift')
+    .action(async (_: unknown, command: Command) => {
+      const options = command.optsWithGlobals<InitOptions>()
+      const state = resolve(stateOf(operator, options))
+      await makeDirectoryDurable(state, 0o700)
+      chmodSync(state, 0o700)
+      const lock = lockDirectory(state)
+      try {
+        const config = join(state, CONFIG_FILE)
+        if (!existsSync(config)) await writeFileDurable(config, configBytes(state, options), 0o600)
+        const { tokenOperations, suites } = await initialiseKeystore({ entry: operator.keystoreEntry, config })
+        tell(operator, options, { state, tokenOperations, suites }, [`the authority is made in ${state}`])
+      } finally {
+        lock.close()
+      }
+    })
+  program
+    .command('serve')
+    .description('run the provider until it is interrupted; says on stdout, as JSON, what it listens on')
+    .addHelpText('after', '\nExample:\n  sealift-provider serve --state /srv/sealift')
+    .action(async (_: unknown, command: Command) => {
+      const options = command.optsWithGlobals<CommonOptions>()
+      const state = resolve(stateOf(operator, options))
+      const lock = lockDirectory(state)
+      try {
+        const provider = await openProvider({ entry: operator.keystoreEntry, config: join(state, CONFIG_FILE) }, roles)
+        operator.write(`${JSON.stringify({ ready: true, keystore: provider.keystore, roles: provider.roles })}\n`)
+        await Promise.race((['SIGINT', 'SIGTERM'] as const).map(signal => once(process, signal)))
+        await provider.close()
+      } finally {
+        lock.close()
+      }
+    })
+}
+
+function configBytes(state: string, { token, name, hostSuffix }: InitOptions): Buffer {
+  const config = { state, token: token ?? null, virtualHostSuffix: hostSuffix ?? null, commonName: name }
+  return Buffer.from(`${JSON.stringify(config, null, 2)}\n`, 'utf8')
+}

@@ -1,0 +1,83 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { Readable } from 'node:stream'
+
+/** How the keystore process is started: its own program, its own configuration file, nothing of our environment. */
+export type KeystoreProgram = { entry: string; config: string }
+
+/** A keystore process that is ready. It ends with us, however we do: its standard input is our end of a pipe. */
+export type KeystoreProcess = {
+  processId: number
+  release: string
+  administration: string
+  /** resolves when it has ended, for whatever reason */
+  ended: Promise<void>
+  close(): Promise<void>
+}
+
+/** The keystore did not do what it was started for; `exitCode` is its own. */
+export class KeystoreStartError extends Error {
+  override readonly name = 'KeystoreStartError'
+  readonly exitCode: number
+
+  constructor(message: string, exitCode: number) {
+    super(message)
+    this.exitCode = exitCode
+  }
+}
+
+/** @throws KeystoreStartError */
+export async function startKeystore(program: KeystoreProgram): Promise<KeystoreProcess> {
+  const child = launch(program, 'serve')
+  const line = await firstLine(child)
+  const { release, administration, processId } = line
+  if (typeof release !== 'string' || typeof administration !== 'string' || typeof processId !== 'number')
+    throw await failed(child, line)
+  const ended = once(child, 'exit').then(() => {})
+  return {
+    processId,
+    release,
+    administration,
+    ended,
+    async close() {
+      child.stdin?.end()
+      await ended
+    },
+  }
+}
+
+/** Makes the authority's token, keys and certificates. @returns what the keystore says of it */
+export async function initialiseKeystore(program: KeystoreProgram): Promise<Record<string, unknown>> {
+  const child = launch(program, 'initialise')
+  const line = await firstLine(child)
+  if (line.initialised !== true) throw await failed(child, line)
+  if (child.exitCode === null) await once(child, 'exit')
+  return line
+}
+
+function launch({ entry, config }: KeystoreProgram, command: string): ChildProcess {
+  return spawn(process.execPath, [entry, command, config], { env: {}, cwd: '/', stdio: ['pipe', 'pipe', 'inherit'] })
+}
+
+/** What it says first; an empty object when it ends without a word. */
+async function firstLine(child: ChildProcess): Promise<Record<string, unknown>> {
+  if (!(child.stdout instanceof Readable)) throw new KeystoreStartError('the keystore did not start', 1)
+  const lines = createInterface({ input: child.stdout })
+  try {
+    for await (const line of lines) {
+      const found: unknown = JSON.parse(line)
+      return typeof found === 'object' && found !== null ? { ...found } : {}
+    }
+    return {}
+  } finally {
+    lines.close()
+    child.stdout.resume()
+  }
+}
+
+async function failed(child: ChildProcess, line: Record<string, unknown>): Promise<KeystoreStartError> {
+  if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
+  const message = typeof line.message === 'string' ? line.message : 'it ended without a word'
+  return new KeystoreStartError(`keystore: ${message}`, child.exitCode ?? 1)
+}

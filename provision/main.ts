@@ -1,0 +1,50 @@
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { Command, CommanderError } from 'commander'
+import { accountCommands } from './commands/accounts.ts'
+import { deviceCommands } from './commands/devices.ts'
+import { jobCommands } from './commands/jobs.ts'
+import { servingCommands } from './commands/serving.ts'
+import { exitCodeOf, type Operator } from './operator.ts'
+import type { Role } from './serve.ts'
+
+function defaultState(): string {
+  const { SEALIFT_PROVIDER_STATE: given, XDG_STATE_HOME: home } = process.env
+  if (given !== undefined && given !== '') return given
+  if (process.getuid?.() === 0) return '/var/lib/sealift-provider'
+  return join(home ?? join(homedir(), '.local', 'state'), 'sealift-provider')
+}
+
+const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
+const operator: Operator = {
+  state: defaultState(),
+  keystoreEntry: fileURLToPath(new URL(`./keystore/main.${extension}`, import.meta.url)),
+  write: text => void process.stdout.write(text),
+}
+/** What `serve` joins to the keystore. */
+const roles: readonly Role[] = []
+
+const program = new Command('sealift-provider')
+  .description("the provider's command: accounts, jobs, devices, keys")
+  .option('--state <dir>', `state directory (SEALIFT_PROVIDER_STATE); default ${operator.state}`)
+  .option('--json', 'one line of JSON instead of words')
+  .addHelpText(
+    'after',
+    '\nExit codes: 0 ok, 1 failure, 2 usage, 65 data, 69 token or service absent, 73 cannot create, 74 I/O, 75 try again, 77 locked, 78 configuration',
+  )
+  .exitOverride()
+servingCommands(program, operator, roles)
+accountCommands(program, operator)
+jobCommands(program, operator)
+deviceCommands(program, operator)
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2
+  else {
+    process.stderr.write(`sealift-provider: ${error instanceof Error ? error.message : String(error)}\n`)
+    process.exitCode = exitCodeOf(error)
+  }
+}

@@ -1,0 +1,67 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { type KeystoreProcess, type KeystoreProgram, startKeystore } from './keystore-process.ts'
+
+/** A role of the provider besides the keystore: what it opens stays open until it is closed. */
+export type Role = {
+  name: string
+  /** @param paths - the keystore's sockets; it may be started anew behind them at any time */
+  open(paths: { release: string; administration: string }): Promise<{ address: string; close(): Promise<void> }>
+}
+
+export type Provider = {
+  keystore: { processId: number; release: string; administration: string }
+  roles: { name: string; address: string }[]
+  close(): Promise<void>
+}
+
+const BACKOFF_MS_MIN = 100
+const BACKOFF_MS_MAX = 30_000
+
+/**
+ * The keystore as a process of its own, kept running, and the roles that speak to it. The roles to join are the list that the main
+ * gives; the caller holds the state directory's lock.
+ *
+ * @throws KeystoreStartError - the first start of the keystore failed
+ */
+export async function openProvider(program: KeystoreProgram, roles: readonly Role[]): Promise<Provider> {
+  const closing = new AbortController()
+  let keystore = await startKeystore(program)
+  const first = { processId: keystore.processId, release: keystore.release, administration: keystore.administration }
+  const watch = async (): Promise<void> => {
+    for (let failures = 0; !closing.signal.aborted; ) {
+      await keystore.ended
+      const next = await again(program, failures, closing.signal)
+      if (next === null) failures++
+      else {
+        keystore = next
+        failures = 0
+      }
+    }
+  }
+  const watched = watch()
+  const opened: { name: string; address: string; close(): Promise<void> }[] = []
+  const close = async (): Promise<void> => {
+    for (const role of opened.toReversed()) await role.close()
+    closing.abort()
+    await keystore.close()
+    await watched
+  }
+  try {
+    for (const role of roles) opened.push({ name: role.name, ...(await role.open(first)) })
+  } catch (error) {
+    await close()
+    throw error
+  }
+  return { keystore: first, roles: opened.map(({ name, address }) => ({ name, address })), close }
+}
+
+async function again(program: KeystoreProgram, failures: number, signal: AbortSignal): Promise<KeystoreProcess | null> {
+  try {
+    await delay(Math.min(BACKOFF_MS_MAX, BACKOFF_MS_MIN * 2 ** failures), null, { signal })
+    const next = await startKeystore(program)
+    if (signal.aborted) await next.close()
+    return next
+  } catch {
+    return null // its own stderr and the next try say why; closing ends the loop
+  }
+}

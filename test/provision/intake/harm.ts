@@ -19,10 +19,11 @@ export type Commit = {
   payload: Buffer
 }
 
+/** Packs in the order in which they were begun. */
 export function packsOf(drive: string): string[] {
-  return readdirSync(join(drive, 'packs'))
-    .sort()
-    .map(name => join(drive, 'packs', name))
+  const paths = readdirSync(join(drive, 'packs')).map(name => join(drive, 'packs', name))
+  const first = (path: string) => readFileSync(path).readUInt32BE(76)
+  return paths.sort((a, b) => first(a) - first(b))
 }
 
 export async function framesOf(path: string): Promise<WalkedFrame[]> {

@@ -4,10 +4,10 @@ import { fileURLToPath } from 'node:url'
 import { Command, CommanderError } from 'commander'
 import { accountCommands } from './commands/accounts.ts'
 import { deviceCommands } from './commands/devices.ts'
+import { intakeCommand } from './commands/intake.ts'
 import { jobCommands } from './commands/jobs.ts'
 import { servingCommands } from './commands/serving.ts'
 import { exitCodeOf, type Operator } from './operator.ts'
-import type { Role } from './serve.ts'
 
 function defaultState(): string {
   const { SEALIFT_PROVIDER_STATE: given, XDG_STATE_HOME: home } = process.env
@@ -22,8 +22,6 @@ const operator: Operator = {
   keystoreEntry: fileURLToPath(new URL(`./keystore/main.${extension}`, import.meta.url)),
   write: text => void process.stdout.write(text),
 }
-/** What `serve` joins to the keystore. */
-const roles: readonly Role[] = []
 
 const program = new Command('sealift-provider')
   .description("the provider's command: accounts, jobs, devices, keys")
@@ -34,10 +32,11 @@ const program = new Command('sealift-provider')
     '\nExit codes: 0 ok, 1 failure, 2 usage, 65 data, 69 token or service absent, 73 cannot create, 74 I/O, 75 try again, 77 locked, 78 configuration',
   )
   .exitOverride()
-servingCommands(program, operator, roles)
+servingCommands(program, operator)
 accountCommands(program, operator)
 jobCommands(program, operator)
 deviceCommands(program, operator)
+intakeCommand(program, operator)
 
 try {
   await program.parseAsync()

@@ -1,11 +1,14 @@
 import { join } from 'node:path'
 import { type Administration, AdministrationError, type AdministrationFault } from '../format/administration.ts'
 import { FormatError } from '../format/fault.ts'
+import { ReleaseError } from '../format/release.ts'
 import { TokenError } from '../hsm/token.ts'
 import { lockDirectory } from '../store/lock.ts'
 import { StoreError } from '../store/object-store.ts'
 import { connectAdministration } from './admin-client.ts'
+import { IntakeError } from './intake/finding.ts'
 import { KeystoreStartError, startKeystore } from './keystore-process.ts'
+import { RemoteFault } from './remote-fault.ts'
 
 /** What every command of the operator needs. */
 export type Operator = {
@@ -85,7 +88,9 @@ const ADMINISTRATION_EXIT: Record<AdministrationFault, number> = {
 /** The exit code of what went wrong: the one table. */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof AdministrationError) return ADMINISTRATION_EXIT[error.fault]
-  if (error instanceof KeystoreStartError) return error.exitCode
+  if (error instanceof KeystoreStartError || error instanceof RemoteFault) return error.exitCode
+  if (error instanceof IntakeError) return error.fault === 'stopped' ? 75 : 69
+  if (error instanceof ReleaseError) return error.fault === 'unavailable' ? 69 : 77
   if (error instanceof StoreError) return error.fault === 'busy' ? 75 : error.fault === 'forbidden' ? 73 : 74
   if (error instanceof FormatError) return 65
   if (error instanceof TokenError) return error.fault === 'locked' ? 77 : 69

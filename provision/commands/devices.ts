@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import type { PreparedDevice } from '../../format/administration.ts'
 import { type DriveId, type JobId, newId } from '../../format/bytes.ts'
 import type { Volume } from '../../format/volume.ts'
-import { prepareDeviceToken } from '../../hsm/device-token.ts'
+import { deviceTokenDirectory, prepareDeviceToken } from '../../hsm/device-token.ts'
 import { StoreError } from '../../store/object-store.ts'
 import { createDrive } from '../../store/pack/drive.ts'
 import { type CommonOptions, type Operator, tell, withAdministration } from '../operator.ts'
@@ -69,7 +69,8 @@ export function deviceCommands(program: Command, operator: Operator): void {
 async function requestOf(options: PrepareOptions, command: Command): Promise<Buffer> {
   if ((options.csr === undefined) === (options.deviceState === undefined))
     return command.error('error: give --csr FILE or --device-state DIR, one of them', { exitCode: 2 })
-  if (options.deviceState !== undefined) return prepareDeviceToken({ directory: options.deviceState })
+  if (options.deviceState !== undefined)
+    return prepareDeviceToken({ directory: deviceTokenDirectory(options.deviceState) })
   return readFile(options.csr ?? '')
 }
 

@@ -6,12 +6,12 @@ import { makeDirectoryDurable, writeFileDurable } from '../../store/durable.ts'
 import { lockDirectory } from '../../store/lock.ts'
 import { initialiseKeystore } from '../keystore-process.ts'
 import { CONFIG_FILE, type CommonOptions, type Operator, stateOf, tell } from '../operator.ts'
-import { openProvider, type Role } from '../serve.ts'
+import { openProvider } from '../serve.ts'
+import { storeRole } from '../store-role.ts'
 
 type InitOptions = CommonOptions & { token?: string; name: string; hostSuffix?: string }
 
-/** @param roles - what `serve` runs besides the keystore */
-export function servingCommands(program: Command, operator: Operator, roles: readonly Role[]): void {
+export function servingCommands(program: Command, operator: Operator): void {
   program
     .command('init')
     .option('--token <uri>', 'PKCS#11 URI with module-path and pin-source; SoftHSM in the state directory otherwise')
@@ -36,13 +36,17 @@ export function servingCommands(program: Command, operator: Operator, roles: rea
     })
   program
     .command('serve')
+    .option('--listen <host:port>', 'the hosted store', '127.0.0.1:9200')
     .description('run the provider until it is interrupted; says on stdout, as JSON, what it listens on')
     .addHelpText('after', '\nExample:\n  sealift-provider serve --state /srv/sealift')
     .action(async (_: unknown, command: Command) => {
-      const options = command.optsWithGlobals<CommonOptions>()
+      const options = command.optsWithGlobals<CommonOptions & { listen: string }>()
       const state = resolve(stateOf(operator, options))
+      const address = parseListen(options.listen, command)
       const lock = lockDirectory(state)
       try {
+        const onError = (message: string): void => void process.stderr.write(`sealift-provider: ${message}\n`)
+        const roles = [storeRole({ state, ...address, hostSuffix: null, onError })]
         const provider = await openProvider({ entry: operator.keystoreEntry, config: join(state, CONFIG_FILE) }, roles)
         operator.write(`${JSON.stringify({ ready: true, keystore: provider.keystore, roles: provider.roles })}\n`)
         await Promise.race((['SIGINT', 'SIGTERM'] as const).map(signal => once(process, signal)))
@@ -57,3 +61,20 @@ function configBytes(state: string, { token, name, hostSuffix }: InitOptions): B
   const config = { state, token: token ?? null, virtualHostSuffix: hostSuffix ?? null, commonName: name }
   return Buffer.from(`${JSON.stringify(config, null, 2)}\n`, 'utf8')
 }
+
+/** "host:port", ":port". Plain HTTP is for loopback; anything else stands behind a proxy that ends TLS, and says so. */
+function parseListen(text: string, command: Command): { host: string; port: number } {
+  const found = /^(\[[0-9a-fA-F:]+\]|[^:\s]*):(\d{1,5})$/.exec(text)
+  const port = Number(found?.[2])
+  if (found === null || port > 65_535)
+    return command.error(`error: --listen ${text}: want HOST:PORT or :PORT`, { exitCode: 2 })
+  const host = (found[1] ?? '').replace(/^\[|\]$/g, '')
+  if (host !== '' && !LOOPBACK.has(host))
+    return command.error(
+      `error: --listen ${text}: the store speaks plain HTTP on loopback only; put a proxy that ends TLS before it`,
+      { exitCode: 2 },
+    )
+  return { host: host === '' ? '127.0.0.1' : host, port }
+}
+
+const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost'])

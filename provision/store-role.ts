@@ -1,0 +1,59 @@
+import { join } from 'node:path'
+import { listen } from '../store/s3/listen.ts'
+import { connectAdministration } from './admin-client.ts'
+import { openHosted } from './hosted/serve.ts'
+import { openStation } from './intake/intake.ts'
+import { intakeSocketPath, serveIntake } from './intake-socket.ts'
+import { openRelease } from './release-client.ts'
+import type { Role } from './serve.ts'
+import { takeDrivesIn } from './take-in.ts'
+
+export type StoreRoleOptions = {
+  state: string
+  host: string
+  /** null: the store is open but not listened to, as a command of its own needs it */
+  port: number | null
+  hostSuffix: string | null
+  onError: (message: string) => void
+}
+
+const REGION = 'us-east-1'
+const GRACE_SECONDS = 5
+
+/** The public store, and the intake station that fills it, in this process; keys are asked for over the keystore's socket. */
+export function storeRole(options: StoreRoleOptions): Role {
+  return {
+    name: 'hosted',
+    async open(paths) {
+      const release = openRelease(paths.release)
+      const hosted = await openHosted(
+        {
+          directory: join(options.state, 'hosted'),
+          region: REGION,
+          clock: () => new Date(),
+          onError: (error, id) =>
+            options.onError(`request ${id}: ${error instanceof Error ? error.message : String(error)}`),
+          ...(options.hostSuffix !== null && { hostSuffix: options.hostSuffix }),
+        },
+        release,
+      )
+      const station = await openStation(join(options.state, 'intake'))
+      const administer = () => connectAdministration(paths.administration)
+      const intake = await serveIntake(intakeSocketPath(options.state), (request, progress, signal) =>
+        takeDrivesIn({ directory: options.state, hosted, station, release, administer }, request, progress, signal),
+      )
+      const listener =
+        options.port === null ? null : await listen({ face: hosted.face, host: options.host, port: options.port })
+      return {
+        address: listener?.url ?? intakeSocketPath(options.state),
+        async close() {
+          await listener?.close({ graceSeconds: GRACE_SECONDS })
+          await intake.close()
+          await station.close()
+          await hosted.close()
+          release.close()
+        },
+      }
+    },
+  }
+}

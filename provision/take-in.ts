@@ -1,0 +1,104 @@
+import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Administration } from '../format/administration.ts'
+import { FormatError } from '../format/fault.ts'
+import type { KeyRelease } from '../format/release.ts'
+import { DRIVE, parseVolume } from '../format/volume.ts'
+import { writeFileDurable } from '../store/durable.ts'
+import type { Hosted } from './hosted/serve.ts'
+import { IntakeError } from './intake/finding.ts'
+import type { Station } from './intake/intake.ts'
+import type { Report } from './intake/report.ts'
+import type { Progress } from './intake/work.ts'
+
+/** What an operator asks of the intake station. */
+export type IntakeRequest = {
+  drives: string[]
+  freshness:
+    | { kind: 'seal-code'; code: string }
+    | { kind: 'seal-file'; path: string }
+    | { kind: 'overridden'; by: string }
+    | null
+  level: 'digest' | 'key'
+}
+
+export type IntakeDesk = {
+  /** the provider's state directory */
+  directory: string
+  hosted: Hosted
+  station: Station
+  release: KeyRelease
+  administer: () => Promise<Administration & { close(): void }>
+}
+
+/**
+ * Takes drives in: the job goes to `taking-in`, the station does its work, and only a complete intake ends it. Which job and device is
+ * read off the first drive; whether that is true the authority says.
+ */
+export async function takeDrivesIn(
+  desk: IntakeDesk,
+  request: IntakeRequest,
+  progress: (progress: Progress) => void,
+  signal: AbortSignal,
+): Promise<Report> {
+  const [first] = request.drives
+  if (first === undefined) throw new IntakeError('no-drive', 'give at least one drive')
+  const { job, device } = await volumeOf(first)
+  const administration = await desk.administer()
+  try {
+    const station = await stationSecret(desk.directory, administration)
+    await administration.beginIntake(job)
+    const { freshness } = request
+    const report = await desk.station.takeIn({
+      drives: request.drives,
+      station: { ...station, job, device },
+      release: desk.release,
+      target: desk.hosted.registration,
+      freshness:
+        freshness?.kind === 'seal-file' ? { kind: 'seal-file', text: await readFile(freshness.path) } : freshness,
+      level: request.level,
+      clock: Date.now,
+      progress,
+      signal,
+    })
+    if (report.outcome === 'complete') await administration.endIntake(job)
+    return report
+  } finally {
+    administration.close()
+  }
+}
+
+async function volumeOf(path: string) {
+  let bytes: Buffer
+  try {
+    bytes = await readFile(join(path, DRIVE.volume))
+  } catch (cause) {
+    throw new IntakeError('no-drive', `${path} is no Sealift drive: it has no readable ${DRIVE.volume}`, { cause })
+  }
+  try {
+    return parseVolume(bytes)
+  } catch (cause) {
+    if (!(cause instanceof FormatError)) throw cause
+    throw new IntakeError('no-drive', `${path}: ${cause.message}`, { cause })
+  }
+}
+
+/** The station's own secret, made at its first intake and kept 0600. */
+async function stationSecret(
+  directory: string,
+  administration: Administration,
+): Promise<{ station: string; secret: Buffer }> {
+  const path = join(directory, 'station.json')
+  if (existsSync(path)) {
+    const { station, secret } = JSON.parse(await readFile(path, 'utf8')) as { station: string; secret: string }
+    return { station, secret: Buffer.from(secret, 'base64') }
+  }
+  const made = await administration.enrolStation('embedded')
+  await writeFileDurable(
+    path,
+    Buffer.from(`${JSON.stringify({ station: made.station, secret: made.secret.toString('base64') })}\n`),
+    0o600,
+  )
+  return made
+}

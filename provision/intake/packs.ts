@@ -1,9 +1,10 @@
-import { stat } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { PackHead } from '../../format/checkpoint.ts'
 import { FormatError } from '../../format/fault.ts'
 import { readPackHeader } from '../../format/pack-walk.ts'
-import { listPacks, openForReading, packPath } from '../../store/pack/drive.ts'
-import { driveOf } from './chain.ts'
+import { DRIVE } from '../../format/volume.ts'
+import { openForReading } from '../../store/pack/drive.ts'
 import { packName, type Work } from './work.ts'
 
 type Candidate = { path: string; size: number; pack: string | null }
@@ -57,9 +58,10 @@ export async function adoptPacks(work: Work): Promise<void> {
 
 async function candidates(work: Work): Promise<Candidate[]> {
   const out: Candidate[] = []
+  // every file there, whatever its name says: a pack is what its header says
   for (const volume of work.volumes)
-    for (const number of await listPacks(driveOf(volume))) {
-      const path = packPath(driveOf(volume), number)
+    for (const name of (await readdir(join(volume.path, DRIVE.packs))).sort()) {
+      const path = join(volume.path, DRIVE.packs, name)
       const { size } = await stat(path)
       const file = await openForReading(path)
       try {

@@ -14,12 +14,16 @@ export type Dock = {
   hosted: Hosted
   station: Station
   takeIn(job: Job, code: string | null, overrides?: Partial<IntakeOptions>): Promise<Report>
+  /** as a killed process leaves it */
+  leave(): Promise<void>
   close(): Promise<void>
 }
 
-export async function openDock(): Promise<Dock> {
-  const directory = mkdtempSync(join(tmpdir(), 'sealift-dock-'))
-  const authority = openAuthority()
+/** @param directory - of a dock that was left, to go on in it */
+export async function openDock(
+  authority: Authority = openAuthority(),
+  directory = mkdtempSync(join(tmpdir(), 'sealift-dock-')),
+): Promise<Dock> {
   const hosted = await openHosted(
     { directory: join(directory, 'hosted'), region: 'r1', clock: () => new Date(), onError: () => undefined },
     authority,
@@ -40,6 +44,10 @@ export async function openDock(): Promise<Dock> {
         clock: Date.now,
         ...overrides,
       }),
+    async leave() {
+      await station.close()
+      await hosted.close()
+    },
     async close() {
       await station.close()
       await hosted.close()

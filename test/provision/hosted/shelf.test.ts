@@ -1,0 +1,151 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { boundStore } from '../../../provision/hosted/bound-store.ts'
+import { type RegisteredObject, registrationOf } from '../../../provision/hosted/registration.ts'
+import { openShelf, type Shelf } from '../../../provision/hosted/shelf.ts'
+import { leaveBody, StoreError } from '../../../store/object-store.ts'
+import { bytesOf, PLAIN, readAll } from '../../store/pack/device.ts'
+import { openAuthority } from '../authority.ts'
+
+const test = suite('the hosted store’s shelf')
+let directory: string
+let shelf: Shelf
+const authority = openAuthority()
+const caller = authority.callerOf('acme')
+const mine = () => boundStore(shelf, authority, caller)
+const open = async () => {
+  shelf = await openShelf({ directory: join(directory, 'hosted'), clock: () => new Date() })
+}
+const blobs = () =>
+  readdirSync(join(directory, 'hosted', 'blobs')).flatMap(name => readdirSync(join(directory, 'hosted', 'blobs', name)))
+const put = (key: string, body: string) =>
+  mine().put('b', key, bytesOf(body), { attributes: PLAIN, finish: () => ({ etag: 'e' }) })
+
+test.before.each(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'sealift-shelf-'))
+  await open()
+  await mine().createBucket('b')
+})
+test.after.each(async () => {
+  await shelf.close()
+  await shelf.close()
+  rmSync(directory, { recursive: true, force: true })
+})
+
+test('a directory is of one process', async () => {
+  const fault = await openShelf({ directory: join(directory, 'hosted'), clock: () => new Date() }).catch(error => error)
+  assert.ok(fault instanceof StoreError && fault.fault === 'busy')
+})
+
+test('an upload whose transaction was lost leaves nothing after the next open', async () => {
+  await shelf.blobs.write(bytesOf('a body that no row names'))
+  await shelf.close()
+  await open()
+  assert.equal(readdirSync(join(directory, 'hosted', 'incoming')), [])
+  assert.equal(blobs(), [])
+})
+
+test('an upload that was committed and not moved yet is there after the next open', async () => {
+  const keep = shelf.blobs.keep
+  const stopped = new Error('killed')
+  shelf.blobs.keep = async () => {
+    throw stopped
+  }
+  assert.is(await put('k', 'kept').catch(error => error), stopped)
+  shelf.blobs.keep = keep
+  await shelf.close()
+  await open()
+  const read = await mine().get('b', 'k')
+  assert.is(read && (await readAll(read.body)).toString('utf8'), 'kept')
+  assert.equal(readdirSync(join(directory, 'hosted', 'incoming')), [])
+  assert.is(blobs().length, 1)
+})
+
+test('a blob whose removal was lost is removed at the next open', async () => {
+  await put('k', 'first')
+  const remove = shelf.blobs.remove
+  shelf.blobs.remove = async () => {
+    throw new Error('killed')
+  }
+  await put('k', 'second')
+  shelf.blobs.remove = remove
+  assert.is(blobs().length, 2)
+  await shelf.close()
+  await open()
+  assert.is(blobs().length, 1)
+})
+
+test('a body that is being read outlives its object, and goes with its last reader', async () => {
+  await put('k', 'still read')
+  const one = await mine().get('b', 'k')
+  const two = await mine().get('b', 'k')
+  await mine().delete('b', 'k')
+  assert.is(blobs().length, 1)
+  assert.is(one && (await readAll(one.body)).toString('utf8'), 'still read')
+  assert.is(blobs().length, 1)
+  if (two) await leaveBody(two.body)
+  for (let turn = 0; turn < 50 && blobs().length > 0; turn++) await new Promise(resolve => setTimeout(resolve, 10))
+  assert.is(blobs().length, 0)
+})
+
+test('a pack is copied, not moved; it stays while its intake runs, and goes when nothing refers to it', async () => {
+  const registration = registrationOf(shelf)
+  const drive = join(directory, 'pack')
+  writeFileSync(drive, 'the bytes of a pack')
+  assert.equal(await registration.adopt('job/pack', drive), { size: 19 })
+  assert.equal(await registration.adopt('job/pack', drive), { size: 19 })
+  assert.is(readFileSync(drive, 'utf8'), 'the bytes of a pack')
+  await shelf.close()
+  await open()
+  const copy = await registrationOf(shelf).open('job/pack')
+  assert.is((await copy?.read(4, 5))?.toString('utf8'), 'bytes')
+  await copy?.close()
+  assert.is(blobs().length, 1)
+  await registrationOf(shelf).settle(['job/pack'])
+  assert.is(blobs().length, 0)
+  assert.is(await registrationOf(shelf).open('job/pack'), null)
+})
+
+test('batches are taken once and in order; a pack lives as long as one object in it', async () => {
+  const registration = registrationOf(shelf)
+  const drive = join(directory, 'pack')
+  writeFileSync(drive, 'the bytes of a pack')
+  await registration.adopt('job/pack', drive)
+  const object = (key: string, objectId: string, sequence: number): RegisteredObject => ({
+    ...{ objectId, pack: 'job/pack', offset: 0, length: 4, coreHeader: Buffer.alloc(0), envelope: Buffer.alloc(0) },
+    ...{ bucket: 'b', key, size: sequence, etag: 'e', modifiedAt: 1, attributes: PLAIN, checksum: null },
+    ...{ account: 'acme', job: 'j', acl: 'private', sequence, upload: null, parts: [] },
+  })
+  await registration.register('run', 1, 'j/d', [{ put: object('k', '1', 5) }, { put: object('l', '2', 6) }])
+  await registration.register('run', 1, 'j/d', [{ put: object('m', '3', 7) }])
+  assert.is(await mine().head('b', 'm'), null)
+  // an older commit of the same device does not replace a newer one, and does not remove it
+  await registration.register('run', 2, 'j/d', [
+    { put: object('k', '4', 4) },
+    { remove: { bucket: 'b', key: 'k', sequence: 4 } },
+  ])
+  assert.is((await mine().head('b', 'k'))?.size, 5)
+  await registration.register('run', 3, 'j/d', [{ remove: { bucket: 'b', key: 'k', sequence: 8 } }])
+  await registration.settle(['job/pack'])
+  assert.is(blobs().length, 1)
+  await mine().delete('b', 'l')
+  assert.is(blobs().length, 0)
+})
+
+test('a bucket of another account is foreign to an order', async () => {
+  const registration = registrationOf(shelf)
+  assert.is(await registration.openBucket('b', 'acme'), 'ready')
+  assert.is(await registration.openBucket('b', 'other'), 'foreign')
+  assert.is(await registration.openBucket('new', 'other'), 'ready')
+  assert.is(
+    await mine()
+      .createBucket('new')
+      .catch(error => error.fault),
+    'bucket-exists',
+  )
+})
+
+test.run()

@@ -78,7 +78,7 @@ const record = Buffer.from('k')
 const key = Buffer.alloc(32, 9)
 const noList: Wrong = ['no list', 'malformed', {}]
 const something: Wrong = ['something', 'malformed', 1]
-const wrongKey: Wrong = ['a key of 31 bytes', 'limit', [key.subarray(1)]]
+const wrongKey: Wrong = ['a key of 31 bytes', 'malformed', [key.subarray(1)]]
 
 export const RELEASE_DRAFTS: { name?: string; message: string; value: CborValue; refused: Wrong[] }[] = [
   {
@@ -119,13 +119,13 @@ export const RELEASE_DRAFTS: { name?: string; message: string; value: CborValue;
       ['an unknown ACL', 'unsupported', [{ ...wrap, acl: 'public-read-write' }]],
       ['an unknown kind', 'unsupported', [{ ...wrap, kind: 4 }]],
       ['an unknown digest', 'unsupported', [{ ...wrap, digestId: 3 }]],
-      ['an object id of 15 bytes', 'limit', [{ ...wrap, object: id.subarray(1) }]],
+      ['an object id of 15 bytes', 'malformed', [{ ...wrap, object: id.subarray(1) }]],
       ['a core header of 103 bytes', 'limit', [{ ...wrap, core: Buffer.alloc(103) }]],
       ['a negative length', 'malformed', [{ ...wrap, plain: -1 }]],
       ['a bucket of 256 bytes', 'limit', [{ ...wrap, place: { ...place, b: 'b'.repeat(256) } }]],
       ['part 10001', 'limit', [{ ...wrap, place: { ...partPlace, n: 10_001 } }]],
-      ['a digest of 31 bytes', 'limit', [{ ...wrap, digest: Buffer.alloc(31) }]],
-      ['a key of 33 bytes', 'limit', [{ ...wrap, key: Buffer.alloc(33) }]],
+      ['a digest of 31 bytes', 'malformed', [{ ...wrap, digest: Buffer.alloc(31) }]],
+      ['a key of 33 bytes', 'malformed', [{ ...wrap, key: Buffer.alloc(33) }]],
     ],
   },
   { name: 'wrap ask without creation', message: 'wrap ask', value: [keep(wrap, 'creation')], refused: [] },
@@ -135,7 +135,7 @@ export const RELEASE_DRAFTS: { name?: string; message: string; value: CborValue;
     value: [release],
     refused: [
       ['a place without its key', 'malformed', [{ ...release, object: { ...stored, p: keep(place, 'k') } }]],
-      ['a job of 17 bytes', 'limit', [{ ...release, object: { ...stored, j: Buffer.alloc(17) } }]],
+      ['a job of 17 bytes', 'malformed', [{ ...release, object: { ...stored, j: Buffer.alloc(17) } }]],
       ['a binding of 1025 bytes', 'limit', [{ ...release, object: { ...stored, r: Buffer.alloc(1025) } }]],
       ['a part that is no map', 'malformed', [{ ...release, parts: [null] }]],
     ],
@@ -156,7 +156,7 @@ export const RELEASE_DRAFTS: { name?: string; message: string; value: CborValue;
     message: 'job ask',
     value: [station],
     refused: [
-      ['a secret of 31 bytes', 'limit', [{ ...station, x: Buffer.alloc(31) }]],
+      ['a secret of 31 bytes', 'malformed', [{ ...station, x: Buffer.alloc(31) }]],
       ['a device as text', 'malformed', [{ ...station, d: '03' }]],
     ],
   },
@@ -164,12 +164,12 @@ export const RELEASE_DRAFTS: { name?: string; message: string; value: CborValue;
     message: 'job answer',
     value: job,
     refused: [
-      ['a grant hash of 33 bytes', 'limit', { ...job, devices: [{ ...device, grantHash: Buffer.alloc(33) }] }],
+      ['a grant hash of 33 bytes', 'malformed', { ...job, devices: [{ ...device, grantHash: Buffer.alloc(33) }] }],
       ['a field less', 'malformed', keep(job, 'caCertificate')],
     ],
   },
   { message: 'metadataKey ask', value: [station, record], refused: [['no key record', 'malformed', [station]]] },
-  { message: 'metadataKey answer', value: key, refused: [['31 bytes', 'limit', key.subarray(1)]] },
+  { message: 'metadataKey answer', value: key, refused: [['31 bytes', 'malformed', key.subarray(1)]] },
   { message: 'reseal ask', value: [station, record], refused: [['null for a key record', 'malformed', [station, null]]] },
   { message: 'reseal answer', value: null, refused: [something] },
   {
@@ -191,7 +191,7 @@ export const RELEASE_DRAFTS: { name?: string; message: string; value: CborValue;
     refused: [
       ['an unknown level', 'unsupported', [station, { ...receipt, level: 'none' }]],
       ['an unknown freshness', 'unsupported', [station, { ...receipt, freshness: 'old' }]],
-      ['a root of 31 bytes', 'limit', [station, { ...receipt, root: Buffer.alloc(31) }]],
+      ['a root of 31 bytes', 'malformed', [station, { ...receipt, root: Buffer.alloc(31) }]],
     ],
   },
   { message: 'signReceipt answer', value: Buffer.from('receipt'), refused: [something] },

@@ -1,11 +1,11 @@
 import { open, readFile, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
-import { prefixed } from '../format/bytes.ts'
 import {
-  CUSTODY_EVENT_LIMIT,
   CUSTODY_EVENTS,
   CustodyChain,
   type CustodyEventName,
+  encodeCustodyEntry,
+  readCustodyLog,
   signCustodyEvent,
 } from '../format/custody.ts'
 import { FormatError } from '../format/fault.ts'
@@ -33,7 +33,7 @@ export async function openCustodyLog(
   const chain = new CustodyChain(owner.identity)
   const first = drives[0]
   const known = first === undefined ? Buffer.alloc(0) : await readLog(first)
-  const whole = readEvents(known, event => chain.take(event))
+  const whole = await followEvents(known, event => chain.take(event))
   for (const drive of drives) {
     const log = await readLog(drive)
     if (log.length > whole) await truncate(pathOf(drive), whole)
@@ -46,7 +46,7 @@ export async function openCustodyLog(
       sign,
     )
     chain.take(signed)
-    for (const drive of drives) await appendDurable(drive, prefixed(signed))
+    for (const drive of drives) await appendDurable(drive, encodeCustodyEntry(signed))
   }
   return {
     note(event, detail, at = now()) {
@@ -67,17 +67,18 @@ async function readLog(drive: Drive): Promise<Buffer> {
   }
 }
 
-/** @returns length of the whole events */
-export function readEvents(bytes: Buffer, take: (event: Buffer) => void): number {
-  let at = 0
-  while (at + 4 <= bytes.length) {
-    const length = bytes.readUInt32BE(at)
-    if (length > CUSTODY_EVENT_LIMIT) throw new FormatError('limit', `custody log: an event of ${length} bytes`)
-    if (at + 4 + length > bytes.length) break
-    take(bytes.subarray(at + 4, at + 4 + length))
-    at += 4 + length
+/** @returns length of the whole events; a torn one at the end is not among them */
+async function followEvents(log: Buffer, take: (event: Buffer) => void): Promise<number> {
+  const events = readCustodyLog(async (offset, length) => log.subarray(offset, offset + length))
+  for (let whole = 0; ; ) {
+    const next = await events.next().catch((error: unknown) => {
+      if (error instanceof FormatError && error.fault === 'truncated') return null
+      throw error
+    })
+    if (next === null || next.done === true) return whole
+    take(next.value)
+    whole += encodeCustodyEntry(next.value).length
   }
-  return at
 }
 
 async function appendDurable(drive: Drive, bytes: Buffer): Promise<void> {

@@ -31,8 +31,9 @@ export function bytes(length: number | { max: number }): Codec<Buffer> {
     encode: value => value,
     take(value, what) {
       if (!(value instanceof Uint8Array)) throw wrong(what, 'bytes')
-      if (typeof length === 'number' ? value.length !== length : value.length > length.max)
-        throw new FormatError('limit', `${what}: ${value.length} bytes`)
+      if (typeof length === 'number' && value.length !== length) throw wrong(what, `${length} bytes`)
+      if (typeof length !== 'number' && value.length > length.max)
+        throw new FormatError('limit', `${what}: more than ${length.max} bytes`)
       return asBuffer(value)
     },
   }

@@ -41,7 +41,7 @@ type BodyFrame = WalkedFrame & { type: typeof FRAME.body }
  * comes behind it still counts.
  *
  * @param known - commits up to this sequence number are under a signed checkpoint and need no leaf
- * @see FORMAT.md §6.7
+ * @see FORMAT.md §6.8
  */
 export async function readTail(read: ReadAt, size: number, start: WalkStart, known: number): Promise<Tail> {
   const found: (WalkedFrame | Gap)[] = []

@@ -1,4 +1,4 @@
-import { startDigest } from '../../format/digest.ts'
+import { checkDigest } from '../../format/committed-body.ts'
 import { COMPOSITE, type Envelope, parseEnvelope } from '../../format/envelope.ts'
 import { FormatError } from '../../format/fault.ts'
 import {
@@ -78,13 +78,14 @@ async function soundFrameAt(read: ReadAt, offset: number, from: number): Promise
   }
 }
 
-const READ_BYTES = 1 << 20
-
 /** Reads a body again and compares it with the digest in its envelope. */
 export async function bodyIsWhole(read: ReadAt, commit: Commit, envelope: Envelope): Promise<boolean> {
-  const from = commit.bodyOffset + BODY_HEAD_BYTES
-  const end = from + envelope.bodyLength
-  const hasher = startDigest(envelope.digestId)
-  for (let at = from; at < end; at += READ_BYTES) hasher.update(await read(at, Math.min(READ_BYTES, end - at)))
-  return hasher.digest().equals(envelope.digest)
+  const { objectId, bodyLength, digestId: id, digest: bytes } = envelope
+  try {
+    await checkDigest(read, commit.bodyOffset + BODY_HEAD_BYTES, bodyLength, { id, bytes }, `object ${objectId}`)
+    return true
+  } catch (error) {
+    if (error instanceof FormatError && (error.fault === 'tampered' || error.fault === 'truncated')) return false
+    throw error
+  }
 }

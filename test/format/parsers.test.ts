@@ -11,6 +11,7 @@ import { parseGrantFile, peekGrant } from '../../format/grant.ts'
 import { peekKeyRecord } from '../../format/key-record.ts'
 import { parseLeaf, parseTombstoneFrame } from '../../format/leaf.ts'
 import { readLeaves, readManifestHead } from '../../format/manifest.ts'
+import { decodeAnswer, decodeCall, frameCutter } from '../../format/message-frame.ts'
 import { parseMetadata, parseTombstone } from '../../format/metadata.ts'
 import { parseEpochFrame, parseLeavesFrame, readPackHeader, walkPack } from '../../format/pack-walk.ts'
 import { parseProof } from '../../format/proof.ts'
@@ -18,16 +19,19 @@ import type { ReadAt } from '../../format/read-at.ts'
 import { parseReceiptLine } from '../../format/receipt.ts'
 import { checkReceiptFile } from '../../format/receipt-file.ts'
 import { parseBinding } from '../../format/release.ts'
-import { RELEASE_CODECS } from '../../format/release-calls.ts'
+import { decodeProof } from '../../format/request-proof.ts'
 import { parseSigned } from '../../format/signed.ts'
 import { parseSealFile, parseVolume } from '../../format/volume.ts'
 import { faultOf, faultOfAsync } from './faults.ts'
+import { MESSAGES } from './release-messages.ts'
 import { makeSmallDrive } from './small-drive.ts'
 
 const parsers = suite('parsers')
 const drive = await makeSmallDrive()
-const codec = (take: (value: CborValue, what: string) => unknown) => (bytes: Buffer) =>
-  take(decodeCbor(bytes, 1 << 20, 'message'), 'message')
+const calls = MESSAGES.map(({ name, codec }): [string, (bytes: Buffer) => unknown] => [
+  name,
+  bytes => codec.take(decodeCbor(bytes, 1 << 20, 'message'), 'message'),
+])
 
 const SYNC: Record<string, (bytes: Buffer) => unknown> = {
   parseCoreHeader,
@@ -51,11 +55,11 @@ const SYNC: Record<string, (bytes: Buffer) => unknown> = {
   parseSealFile,
   parseBinding,
   'signed message': bytes => parseSigned(bytes, 'receipt'),
-  wrap: codec(RELEASE_CODECS.wrap.take),
-  stored: codec(RELEASE_CODECS.stored.take),
-  station: codec(RELEASE_CODECS.station.take),
-  part: codec(RELEASE_CODECS.part.take),
-  place: codec(RELEASE_CODECS.place.take),
+  decodeProof,
+  decodeCall,
+  decodeAnswer,
+  frames: bytes => frameCutter()(bytes),
+  ...Object.fromEntries(calls),
 }
 const spki = drive.provider.spki
 const drain = async (items: AsyncIterable<unknown>): Promise<void> => {

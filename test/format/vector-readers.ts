@@ -14,16 +14,25 @@ import { verifyJobOrder } from '../../format/job-order.ts'
 import { openKeyRecord, verifyKeyRecord } from '../../format/key-record.ts'
 import { encodeLeaf, parseLeaf } from '../../format/leaf.ts'
 import { checkManifest } from '../../format/manifest.ts'
+import {
+  decodeAnswer,
+  decodeCall,
+  encodeAnswer,
+  encodeCall,
+  frameCutter,
+  MESSAGE_BYTES_LIMIT,
+} from '../../format/message-frame.ts'
 import { encodeMetadata, openMetadata, parseMetadata } from '../../format/metadata.ts'
 import { readPackHeader, walkPack } from '../../format/pack-walk.ts'
 import { parseProof, verifyProof } from '../../format/proof.ts'
 import type { ReadAt } from '../../format/read-at.ts'
 import { checkReceiptFile } from '../../format/receipt-file.ts'
-import { RELEASE_CODECS } from '../../format/release-calls.ts'
+import { decodeProof, encodeProof } from '../../format/request-proof.ts'
 import { checkSealCode } from '../../format/seal-code.ts'
 import { readUnlockCode } from '../../format/unlock-code.ts'
 import { keyId } from '../../format/wrap-suite.ts'
 import { ecdhOf } from './parties.ts'
+import { MESSAGES, spelled } from './release-messages.ts'
 
 /** One structure's vectors, as JSON: what goes in, the bytes (base64), what comes out, and changes that must be refused. */
 export type VectorFile = {
@@ -178,21 +187,25 @@ export const READERS: Record<string, Reader> = {
     return { events: events.join(' '), head: chain.head.hash.toString('hex') }
   },
   release: async (inputs, bytes) => {
-    const value = decodeCbor(bytes, 32 << 20, 'message')
-    const codec = text(inputs, 'codec')
-    if (codec === 'wrap') {
-      const request = RELEASE_CODECS.wrap.take(value, codec)
-      same(bytes, encodeCbor(RELEASE_CODECS.wrap.encode(request)))
-      return { key: request.place.key, parts: request.parts.length, plaintextLength: request.plaintextLength }
-    }
-    if (codec === 'stored') {
-      const object = RELEASE_CODECS.stored.take(value, codec)
-      same(bytes, encodeCbor(RELEASE_CODECS.stored.encode(object)))
-      return { account: object.account, job: object.job ?? '' }
-    }
-    const station = RELEASE_CODECS.station.take(value, codec)
-    same(bytes, encodeCbor(RELEASE_CODECS.station.encode(station)))
-    return { station: station.station, job: station.job }
+    const name = text(inputs, 'message')
+    const codec = MESSAGES.find(each => each.name === name)?.codec
+    if (codec === undefined) throw new Error(`no message ${name}`)
+    const value = codec.take(decodeCbor(bytes, MESSAGE_BYTES_LIMIT, name), name)
+    same(bytes, encodeCbor(codec.encode(value)))
+    return { value: spelled(value) }
+  },
+  'message-frame': async (inputs, bytes) => {
+    const bodies = frameCutter()(bytes)
+    const answers = text(inputs, 'side') === 'answer'
+    const messages = bodies.map(body => (answers ? decodeAnswer(body) : decodeCall(body)))
+    const again = messages.map(each => ('call' in each ? encodeCall(each) : encodeAnswer(each)))
+    same(bytes.subarray(0, Buffer.concat(again).length), Buffer.concat(again))
+    return { messages: spelled(messages) }
+  },
+  'request-proof': async (_, bytes) => {
+    const proof = decodeProof(bytes)
+    same(bytes, encodeProof(proof))
+    return { proof: spelled(proof) }
   },
   cbor: async (_, bytes) => {
     const fields = new Fields(decodeCbor(bytes, 1024, 'map'), 'map')

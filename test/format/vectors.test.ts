@@ -7,6 +7,7 @@ import * as assert from 'uvu/assert'
 import { digestOf } from '../../format/digest.ts'
 import { FormatError } from '../../format/fault.ts'
 import { Frontier, inclusionProof, leafHash, verifyInclusion } from '../../format/merkle.ts'
+import { MESSAGES } from './release-messages.ts'
 import { sealSeeded, seeded } from './stranger.ts'
 import { changed, type Inputs, READERS, type VectorFile } from './vector-readers.ts'
 
@@ -48,6 +49,11 @@ for (const name of names) {
   }
 }
 
+vectors('every call of KeyRelease has a vector of what it asks and of what it answers', () => {
+  const { cases }: VectorFile = load('release.json')
+  assert.equal([...new Set(cases.map(each => each.inputs.message))].sort(), MESSAGES.map(each => each.name).sort())
+})
+
 vectors('roots and audit paths of trees of 0 to 9 leaves', async () => {
   const tree: { leaves: string[]; roots: string[]; proofs: string[][][] } = load('tree.json')
   const hashes = tree.leaves.map(each => leafHash(Buffer.from(each, 'hex')))
@@ -79,7 +85,14 @@ vectors('the generator makes the same bodies, trees and CBOR again, and all else
   try {
     const maker = new URL('../vectors/make.ts', import.meta.url)
     execFileSync(process.execPath, [maker.pathname, made], { stdio: 'pipe' })
-    for (const name of ['body.json', 'tree.json', 'cbor.json', 'release.json'])
+    for (const name of [
+      'body.json',
+      'tree.json',
+      'cbor.json',
+      'release.json',
+      'message-frame.json',
+      'request-proof.json',
+    ])
       assert.is(readFileSync(path.join(made, name), 'utf8'), readFileSync(new URL(name, folder), 'utf8'), name)
     assert.equal(readdirSync(made).sort(), readdirSync(folder).sort())
   } finally {

@@ -6,7 +6,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { COMPOSITE, compositeHeaderHash, parseEnvelope } from '../../format/envelope.ts'
 import { coreHeaderHash } from '../../format/core-header.ts'
-import { encodeCbor } from '../../format/cbor.ts'
+import { type CborValue, encodeCbor } from '../../format/cbor.ts'
 import { deriveMetadataKey } from '../../format/epoch-key.ts'
 import { expand, label } from '../../format/kdf.ts'
 import { FormatError } from '../../format/fault.ts'
@@ -18,6 +18,7 @@ import { walkPack } from '../../format/pack-walk.ts'
 import { encodeProof } from '../../format/proof.ts'
 import { checkpointPath, manifestPath } from '../../format/volume.ts'
 import { ACCOUNT, BUCKET, NOW } from '../format/parties.ts'
+import { PROOF_DRAFTS, RELEASE_DRAFTS } from './release-drafts.ts'
 import { makeSmallDrive } from '../format/small-drive.ts'
 import { sealSeeded, seeded } from '../format/stranger.ts'
 import { treeRoot } from '../format/stranger-keys.ts'
@@ -425,47 +426,74 @@ await write('custody', 'Three events.', [
     ],
   },
 ])
-const place = { b: 'b', k: 'k', u: '', n: 0 }
-const id16 = Buffer.alloc(16, 3)
-const part = { o: id16, n: 5, b: 139, i: 1, d: Buffer.alloc(32, 4) }
-const wrap = {
-  proof: Buffer.from('p'),
-  acl: 'private',
-  kind: 3,
-  object: id16,
-  core: Buffer.alloc(0),
-  place,
-  plain: 5,
-  body: 0,
-  digestId: 2,
-  digest: Buffer.alloc(32),
-  parts: [part],
-  metadata: Buffer.alloc(0),
-  key: Buffer.alloc(32, 9),
+const hostile = (why: string, fault: string, bytes: Buffer, value: CborValue): Draft['refused'][number] => [
+  why,
+  fault,
+  { cut: bytes.length, append: encodeCbor(value).toString('hex') },
+]
+await write(
+  'release',
+  'What every call of KeyRelease asks and answers: the CBOR of p and of r. value is what is read, bytes in hex.',
+  RELEASE_DRAFTS.map(({ message, name = message, value, refused }) => {
+    const bytes = encodeCbor(value)
+    return {
+      name,
+      inputs: { message },
+      bytes,
+      refused: [
+        cut('malformed'),
+        longer('malformed'),
+        ...refused.map(([why, fault, wrong]) => hostile(why, fault, bytes, wrong)),
+      ],
+    }
+  }),
+)
+const framed = (value: CborValue): Buffer => {
+  const body = encodeCbor(value)
+  const head = Buffer.alloc(4)
+  head.writeUInt32BE(body.length)
+  return Buffer.concat([head, body])
 }
-const stored = {
-  e: Buffer.from('e'),
-  c: Buffer.alloc(0),
-  a: 'acme',
-  j: null,
-  p: { ...place, u: 'u', n: 7 },
-  r: Buffer.alloc(0),
+const calls = [
+  { n: 1, m: 'authenticate', p: [Buffer.from('p')] },
+  { n: 2, m: 'bind', p: [] },
+]
+const answers = [
+  { n: 2, f: 'denied', e: 'no' },
+  { n: 1, r: null },
+]
+const framing = (list: CborValue[]): Draft['refused'] => [
+  ['a length above the bound', 'limit', { xor: [[0, 0x80]] }],
+  flip('length of the first', 'malformed', 3),
+  flip('CBOR of the first', 'malformed', 4),
+  hostileFrame('an extra field', { ...Object(list[0]), z: 1 }),
+  hostileFrame('no number', { m: 'bind', p: [] }),
+  hostileFrame('no map', []),
+]
+function hostileFrame(why: string, value: CborValue): Draft['refused'][number] {
+  return [why, 'malformed', { append: framed(value).toString('hex') }]
 }
-const station = { s: 'dock 1', x: Buffer.alloc(32, 1), j: id16, d: id16 }
-await write('release', 'Structures of KeyRelease.', [
-  {
-    name: 'wrap',
-    inputs: { codec: 'wrap' },
-    bytes: encodeCbor(wrap),
-    refused: [
-      cut('malformed'),
-      longer('malformed'),
-      ['read as a stored object', 'malformed', { inputs: { codec: 'stored' } }],
-    ],
-  },
-  { name: 'stored object', inputs: { codec: 'stored' }, bytes: encodeCbor(stored), refused: [cut('malformed')] },
-  { name: 'station', inputs: { codec: 'station' }, bytes: encodeCbor(station), refused: [cut('malformed')] },
+await write('message-frame', 'Two calls on a stream, and their answers in another order.', [
+  { name: 'calls', inputs: { side: 'ask' }, bytes: Buffer.concat(calls.map(framed)), refused: framing(calls) },
+  { name: 'answers', inputs: { side: 'answer' }, bytes: Buffer.concat(answers.map(framed)), refused: framing(answers) },
 ])
+await write(
+  'request-proof',
+  'A request signed by header, and a presigned one.',
+  PROOF_DRAFTS.map(({ name, value, refused }) => {
+    const bytes = encodeCbor(value)
+    return {
+      name,
+      inputs: {},
+      bytes,
+      refused: [
+        cut('malformed'),
+        longer('malformed'),
+        ...refused.map(([why, fault, wrong]) => hostile(why, fault, bytes, wrong)),
+      ],
+    }
+  }),
+)
 const cbor = (name: string, wrong: string): Draft['refused'][number] => [name, 'malformed', { cut: 4, append: wrong }]
 await write(
   'cbor',

@@ -1,0 +1,238 @@
+import type { CborValue } from '../../format/cbor.ts'
+
+/**
+ * Messages of `KeyRelease` as CBOR maps written out, not made by the codecs that read them; and for each some that must be refused.
+ */
+type Wrong = [why: string, fault: string, value: CborValue]
+type Fields = Record<string, CborValue>
+
+const id = Buffer.alloc(16, 3)
+const proof = Buffer.from('p')
+const keep = (fields: Fields, left: string): Fields =>
+  Object.fromEntries(Object.entries(fields).filter(([name]) => name !== left))
+
+const place = { b: 'b', k: 'k', u: '', n: 0 }
+const partPlace = { ...place, u: 'u', n: 7 }
+const part = { o: id, n: 5, b: 139, i: 1, d: Buffer.alloc(32, 4) }
+const stored = {
+  e: Buffer.from('e'),
+  c: Buffer.alloc(102, 5),
+  a: 'acme',
+  j: null,
+  p: partPlace,
+  r: Buffer.from('r'),
+}
+const byDrive = { ...stored, j: id, p: place, r: Buffer.alloc(0) }
+const wrap = {
+  proof,
+  creation: Buffer.from('c'),
+  acl: 'private',
+  kind: 3,
+  object: id,
+  core: Buffer.alloc(0),
+  place,
+  plain: 5,
+  body: 139,
+  digestId: 2,
+  digest: Buffer.alloc(32),
+  parts: [part],
+  metadata: Buffer.from('m'),
+  key: Buffer.alloc(32, 9),
+}
+const release = { proof: null, object: stored, parts: [stored, stored] }
+const rewrap = {
+  proof,
+  object: byDrive,
+  parts: [{ object: stored, metadata: Buffer.from('m') }],
+  destination: place,
+  acl: 'public-read',
+  metadata: Buffer.alloc(0),
+}
+const bind = { proof, object: byDrive, acl: 'public-read' }
+const station = { s: 'dock 1', x: Buffer.alloc(32, 1), j: id, d: id }
+const principal = { account: 'acme', name: 'Acme', accessKey: 'AK' }
+const chunk = { kind: 'chunk', previousSignature: 'a', digest: 'b', signature: 'c' }
+const device = { device: id, identitySpki: Buffer.from('i'), grantHash: Buffer.alloc(32, 6) }
+const job = {
+  order: Buffer.from('o'),
+  devices: [device],
+  orderSpki: Buffer.from('s'),
+  receiptSpki: Buffer.from('r'),
+  receiptCertificate: Buffer.from('c'),
+  caCertificate: Buffer.from('a'),
+}
+const proved = { envelope: Buffer.from('e'), coreHeader: Buffer.alloc(102, 5), place }
+const receipt = {
+  job: id,
+  device: id,
+  account: 'acme',
+  level: 'key',
+  checkpoint: Buffer.alloc(32, 7),
+  freshness: 'seal-code',
+  issuedAt: 1,
+  lines: 2,
+  held: 1,
+  root: Buffer.alloc(32, 8),
+}
+const record = Buffer.from('k')
+const key = Buffer.alloc(32, 9)
+const noList: Wrong = ['no list', 'malformed', {}]
+const something: Wrong = ['something', 'malformed', 1]
+const wrongKey: Wrong = ['a key of 31 bytes', 'malformed', [key.subarray(1)]]
+
+export const RELEASE_DRAFTS: { name?: string; message: string; value: CborValue; refused: Wrong[] }[] = [
+  {
+    message: 'authenticate ask',
+    value: [proof],
+    refused: [
+      noList,
+      ['no argument', 'malformed', []],
+      ['an argument more', 'malformed', [proof, null]],
+      ['text for bytes', 'malformed', ['p']],
+    ],
+  },
+  {
+    message: 'authenticate answer',
+    value: principal,
+    refused: [
+      ['a field less', 'malformed', keep(principal, 'name')],
+      ['a field more', 'malformed', { ...principal, role: 'admin' }],
+      ['an account of 129 bytes', 'limit', { ...principal, account: 'a'.repeat(129) }],
+    ],
+  },
+  {
+    message: 'verifyChunks ask',
+    value: [proof, [chunk, { ...chunk, kind: 'trailer' }]],
+    refused: [
+      ['an unknown kind', 'unsupported', [proof, [{ ...chunk, kind: 'head' }]]],
+      ['a signature of 65 bytes', 'limit', [proof, [{ ...chunk, signature: 'a'.repeat(65) }]]],
+    ],
+  },
+  { message: 'verifyChunks answer', value: null, refused: [something] },
+  {
+    message: 'wrap ask',
+    value: [wrap],
+    refused: [
+      ['a field less', 'malformed', [keep(wrap, 'acl')]],
+      ['a field more', 'malformed', [{ ...wrap, account: 'acme' }]],
+      ['a creation that is null', 'malformed', [{ ...wrap, creation: null }]],
+      ['an unknown ACL', 'unsupported', [{ ...wrap, acl: 'public-read-write' }]],
+      ['an unknown kind', 'unsupported', [{ ...wrap, kind: 4 }]],
+      ['an unknown digest', 'unsupported', [{ ...wrap, digestId: 3 }]],
+      ['an object id of 15 bytes', 'malformed', [{ ...wrap, object: id.subarray(1) }]],
+      ['a core header of 103 bytes', 'limit', [{ ...wrap, core: Buffer.alloc(103) }]],
+      ['a negative length', 'malformed', [{ ...wrap, plain: -1 }]],
+      ['a bucket of 256 bytes', 'limit', [{ ...wrap, place: { ...place, b: 'b'.repeat(256) } }]],
+      ['part 10001', 'limit', [{ ...wrap, place: { ...partPlace, n: 10_001 } }]],
+      ['a digest of 31 bytes', 'malformed', [{ ...wrap, digest: Buffer.alloc(31) }]],
+      ['a key of 33 bytes', 'malformed', [{ ...wrap, key: Buffer.alloc(33) }]],
+    ],
+  },
+  { name: 'wrap ask without creation', message: 'wrap ask', value: [keep(wrap, 'creation')], refused: [] },
+  { message: 'wrap answer', value: Buffer.from('e'), refused: [something] },
+  {
+    message: 'release ask',
+    value: [release],
+    refused: [
+      ['a place without its key', 'malformed', [{ ...release, object: { ...stored, p: keep(place, 'k') } }]],
+      ['a job of 17 bytes', 'malformed', [{ ...release, object: { ...stored, j: Buffer.alloc(17) } }]],
+      ['a binding of 1025 bytes', 'limit', [{ ...release, object: { ...stored, r: Buffer.alloc(1025) } }]],
+      ['a part that is no map', 'malformed', [{ ...release, parts: [null] }]],
+    ],
+  },
+  { message: 'release answer', value: [key, key], refused: [noList, wrongKey] },
+  {
+    message: 'rewrap ask',
+    value: [rewrap],
+    refused: [
+      ['a part without its metadata', 'malformed', [{ ...rewrap, parts: [{ object: stored }] }]],
+      ['no proof', 'malformed', [{ ...rewrap, proof: null }]],
+    ],
+  },
+  { message: 'rewrap answer', value: [Buffer.from('e'), Buffer.from('f')], refused: [noList] },
+  { message: 'bind ask', value: [bind], refused: [['an unknown ACL', 'unsupported', [{ ...bind, acl: '' }]]] },
+  { message: 'bind answer', value: null, refused: [something] },
+  {
+    message: 'job ask',
+    value: [station],
+    refused: [
+      ['a secret of 31 bytes', 'malformed', [{ ...station, x: Buffer.alloc(31) }]],
+      ['a device as text', 'malformed', [{ ...station, d: '03' }]],
+    ],
+  },
+  {
+    message: 'job answer',
+    value: job,
+    refused: [
+      ['a grant hash of 33 bytes', 'malformed', { ...job, devices: [{ ...device, grantHash: Buffer.alloc(33) }] }],
+      ['a field less', 'malformed', keep(job, 'caCertificate')],
+    ],
+  },
+  { message: 'metadataKey ask', value: [station, record], refused: [['no key record', 'malformed', [station]]] },
+  { message: 'metadataKey answer', value: key, refused: [['31 bytes', 'malformed', key.subarray(1)]] },
+  { message: 'reseal ask', value: [station, record], refused: [['null for a key record', 'malformed', [station, null]]] },
+  { message: 'reseal answer', value: null, refused: [something] },
+  {
+    message: 'prove ask',
+    value: [station, [proved, { ...proved, place: partPlace }]],
+    refused: [['a field more', 'malformed', [station, [{ ...proved, objectKey: key }]]]],
+  },
+  {
+    message: 'prove answer',
+    value: [
+      { outcome: 'proved', reason: '' },
+      { outcome: 'refused', reason: 'tampered' },
+    ],
+    refused: [['an unknown outcome', 'unsupported', [{ outcome: 'stored', reason: '' }]]],
+  },
+  {
+    message: 'signReceipt ask',
+    value: [station, receipt],
+    refused: [
+      ['an unknown level', 'unsupported', [station, { ...receipt, level: 'none' }]],
+      ['an unknown freshness', 'unsupported', [station, { ...receipt, freshness: 'old' }]],
+      ['a root of 31 bytes', 'malformed', [station, { ...receipt, root: Buffer.alloc(31) }]],
+    ],
+  },
+  { message: 'signReceipt answer', value: Buffer.from('receipt'), refused: [something] },
+]
+
+const byHeader = {
+  kind: 'header',
+  method: 'PUT',
+  path: '/b/k%C3%A9',
+  query: '',
+  headers: ['host', 's3.example', 'x-amz-date', '20260102T030405Z', 'x-amz-meta-name', '\u00e9'],
+  payload: 'UNSIGNED-PAYLOAD',
+  key: 'AK',
+  date: '20260102',
+  region: 'us-east-1',
+  time: '20260102T030405Z',
+  expires: null,
+  signature: 'ab'.repeat(32),
+}
+const presigned = { ...byHeader, kind: 'presigned', method: 'GET', query: 'a=b', expires: 604_800 }
+
+export const PROOF_DRAFTS: { name: string; value: CborValue; refused: Wrong[] }[] = [
+  {
+    name: 'by header',
+    value: byHeader,
+    refused: [
+      ['a field less', 'malformed', keep(byHeader, 'region')],
+      ['a header without its value', 'malformed', { ...byHeader, headers: ['host'] }],
+      ['a line end in a value', 'malformed', { ...byHeader, headers: ['host', 'a\nb'] }],
+      ['a line end in the path', 'malformed', { ...byHeader, path: '/b\r' }],
+      ['a character above 255', 'malformed', { ...byHeader, headers: ['host', '\u0100'] }],
+      ['another method', 'unsupported', { ...byHeader, method: 'PATCH' }],
+      ['a signature of 65 bytes', 'limit', { ...byHeader, signature: 'a'.repeat(65) }],
+    ],
+  },
+  {
+    name: 'presigned',
+    value: presigned,
+    refused: [
+      ['valid for more than a week', 'limit', { ...presigned, expires: 604_801 }],
+      ['valid for a negative time', 'malformed', { ...presigned, expires: -1 }],
+    ],
+  },
+]

@@ -4,9 +4,9 @@ import { fileURLToPath } from 'node:url'
 import { Command, CommanderError } from 'commander'
 import { accountCommands } from './commands/accounts.ts'
 import { deviceCommands } from './commands/devices.ts'
-import { intakeCommand } from './commands/intake.ts'
 import { jobCommands } from './commands/jobs.ts'
-import { servingCommands } from './commands/serving.ts'
+import { intakeCommand } from './join/intake-command.ts'
+import { servingCommands } from './join/serving-command.ts'
 import { exitCodeOf, type Operator } from './operator.ts'
 
 function defaultState(): string {

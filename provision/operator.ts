@@ -6,9 +6,8 @@ import { TokenError } from '../hsm/token.ts'
 import { lockDirectory } from '../store/lock.ts'
 import { StoreError } from '../store/object-store.ts'
 import { connectAdministration } from './admin-client.ts'
-import { IntakeError, type IntakeFault } from './intake/finding.ts'
+import { CommandFault } from './command-fault.ts'
 import { KeystoreStartError, startKeystore } from './keystore-process.ts'
-import { RemoteFault } from './remote-fault.ts'
 
 /** What every command of the operator needs. */
 export type Operator = {
@@ -85,13 +84,10 @@ const ADMINISTRATION_EXIT: Record<AdministrationFault, number> = {
   internal: 1,
 }
 
-const INTAKE_EXIT: Record<IntakeFault, number> = { 'no-drive': 69, 'wrong-job': 65, stopped: 75 }
-
 /** The exit code of what went wrong: the one table. */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof AdministrationError) return ADMINISTRATION_EXIT[error.fault]
-  if (error instanceof KeystoreStartError || error instanceof RemoteFault) return error.exitCode
-  if (error instanceof IntakeError) return INTAKE_EXIT[error.fault]
+  if (error instanceof KeystoreStartError || error instanceof CommandFault) return error.exitCode
   if (error instanceof ReleaseError) return error.fault === 'unavailable' ? 69 : 77
   if (error instanceof StoreError) return error.fault === 'busy' ? 75 : error.fault === 'forbidden' ? 73 : 74
   if (error instanceof FormatError) return 65

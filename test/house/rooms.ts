@@ -11,6 +11,17 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'provision/keystore': ['format', 'access', 'hsm', 'provision/database'],
   'provision/intake': ['format', 'access', 'store', 'provision/database'],
   'provision/hosted': ['format', 'access', 'store', 'store/s3', 'provision/database'],
+  /** parts of the provider's main: where its rooms meet */
+  'provision/join': [
+    'format',
+    'access',
+    'hsm',
+    'store',
+    'store/s3',
+    'provision',
+    'provision/hosted',
+    'provision/intake',
+  ],
   'provision/console': [],
   verify: ['format'],
   'appliance-image': [],

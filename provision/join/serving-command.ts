@@ -7,7 +7,7 @@ import { lockDirectory } from '../../store/lock.ts'
 import { initialiseKeystore } from '../keystore-process.ts'
 import { CONFIG_FILE, type CommonOptions, type Operator, stateOf, tell, withAdministration } from '../operator.ts'
 import { openProvider } from '../serve.ts'
-import { storeRole } from '../store-role.ts'
+import { storeRole } from './store-role.ts'
 
 type InitOptions = CommonOptions & { token?: string; name: string; hostSuffix?: string }
 

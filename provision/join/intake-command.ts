@@ -3,11 +3,11 @@ import type { Command } from 'commander'
 import { lockDirectory } from '../../store/lock.ts'
 import type { Report } from '../intake/report.ts'
 import type { Progress } from '../intake/work.ts'
-import { askIntake, intakeSocketPath } from '../intake-socket.ts'
 import { CONFIG_FILE, type CommonOptions, type Operator, stateOf } from '../operator.ts'
 import { openProvider } from '../serve.ts'
-import { storeRole } from '../store-role.ts'
-import type { IntakeRequest } from '../take-in.ts'
+import { askIntake, intakeSocketPath } from './intake-socket.ts'
+import { storeRole } from './store-role.ts'
+import type { IntakeRequest } from './take-in.ts'
 
 type IntakeOptions = CommonOptions & {
   sealCode?: string

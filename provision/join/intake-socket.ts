@@ -4,10 +4,11 @@ import { createServer, request } from 'node:http'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { z } from 'zod'
-import type { Report } from './intake/report.ts'
-import type { Progress } from './intake/work.ts'
-import { exitCodeOf } from './operator.ts'
-import { RemoteFault } from './remote-fault.ts'
+import { CommandFault } from '../command-fault.ts'
+import { IntakeError, type IntakeFault } from '../intake/finding.ts'
+import type { Report } from '../intake/report.ts'
+import type { Progress } from '../intake/work.ts'
+import { exitCodeOf } from '../operator.ts'
 import type { IntakeRequest } from './take-in.ts'
 
 /**
@@ -32,6 +33,12 @@ const schema = z.strictObject({
   check: z.boolean(),
 })
 const REQUEST_LIMIT = 1 << 20
+
+const INTAKE_EXIT: Record<IntakeFault, number> = { 'no-drive': 69, 'wrong-job': 65, stopped: 75 }
+
+function exitOf(error: unknown): number {
+  return error instanceof IntakeError ? INTAKE_EXIT[error.fault] : exitCodeOf(error)
+}
 
 export type TakeIn = (
   request: IntakeRequest,
@@ -63,7 +70,7 @@ export async function serveIntake(socket: string, takeIn: TakeIn): Promise<{ clo
         last = turn
         say({ report: await turn })
       } catch (error) {
-        say({ fault: { exit: exitCodeOf(error), message: error instanceof Error ? error.message : String(error) } })
+        say({ fault: { exit: exitOf(error), message: error instanceof Error ? error.message : String(error) } })
       } finally {
         running.delete(stop)
         outgoing.end()
@@ -85,7 +92,7 @@ export async function serveIntake(socket: string, takeIn: TakeIn): Promise<{ clo
   }
 }
 
-/** Asks a running provider; null when none runs there. @throws RemoteFault */
+/** Asks a running provider; null when none runs there. @throws CommandFault */
 export async function askIntake(
   socket: string,
   asked: IntakeRequest,
@@ -103,12 +110,12 @@ export async function askIntake(
       }
       if (value.progress !== undefined) progress(value.progress)
       if (value.report !== undefined) return value.report
-      if (value.fault !== undefined) throw new RemoteFault(value.fault.message, value.fault.exit)
+      if (value.fault !== undefined) throw new CommandFault(value.fault.message, value.fault.exit)
     }
   } catch (error) {
     if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ECONNREFUSED'))
       return null
     throw error
   }
-  throw new RemoteFault('the provider went away before it answered; run the same command again', 75)
+  throw new CommandFault('the provider went away before it answered; run the same command again', 75)
 }

@@ -1,11 +1,11 @@
 import { join } from 'node:path'
-import { listen } from '../store/s3/listen.ts'
-import { connectAdministration } from './admin-client.ts'
-import { openHosted } from './hosted/serve.ts'
-import { openStation } from './intake/intake.ts'
+import { listen } from '../../store/s3/listen.ts'
+import { connectAdministration } from '../admin-client.ts'
+import { openHosted } from '../hosted/serve.ts'
+import { openStation } from '../intake/intake.ts'
+import { openRelease } from '../release-client.ts'
+import type { Role } from '../serve.ts'
 import { intakeSocketPath, serveIntake } from './intake-socket.ts'
-import { openRelease } from './release-client.ts'
-import type { Role } from './serve.ts'
 import { takeDrivesIn } from './take-in.ts'
 
 export type StoreRoleOptions = {

@@ -90,6 +90,8 @@ function findEpoch(work: Work, epoch: string) {
 async function refuse(work: Work, epoch: string, error: unknown): Promise<void> {
   if (!(error instanceof ReleaseError) || !['denied', 'held', 'malformed', 'not-found'].includes(error.fault))
     throw error
+  // the station itself refused, as when the job is not taken in any more, is no word about this epoch
+  await work.release.job(work.station)
   const reason = `the authority refuses its key record: ${error.message}`
   await work.find('key-record-refused', `epoch ${epoch}: ${reason}`)
   await work.database

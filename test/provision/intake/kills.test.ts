@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { KeyRelease } from '../../../format/release.ts'
+import { type KeyRelease, ReleaseError, type StationProof } from '../../../format/release.ts'
 import { IntakeError } from '../../../provision/intake/finding.ts'
 import type { IntakeOptions } from '../../../provision/intake/intake.ts'
 import type { Report } from '../../../provision/intake/report.ts'
@@ -126,6 +126,23 @@ for (const name of asked)
       error => error === away,
     )
   })
+
+test('while the job is not taken in any more: no epoch is blamed for it', async () => {
+  const ended = new ReleaseError('denied', 'the job is taken-in, not taking-in')
+  let over = false
+  const job = async (station: StationProof) => {
+    if (over) throw ended
+    return authority.job(station)
+  }
+  const metadataKey = async (): Promise<never> => {
+    over = true
+    throw ended
+  }
+  await killedThenWhole(
+    () => ({ release: { ...authority, job, metadataKey } }),
+    error => error === ended,
+  )
+})
 
 test('a batch that the target took and the station did not mark is taken once', async () => {
   const kill = new Error('killed')

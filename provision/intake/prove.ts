@@ -62,10 +62,10 @@ export async function proveObjects(work: Work): Promise<void> {
   }
 }
 
-export function placeOf(item: Pick<ItemRow, 'bucket' | 'key' | 'upload' | 'number'>): ObjectPlace {
+export function placeOf(item: Pick<ItemRow, 'kind' | 'bucket' | 'key' | 'upload' | 'number'>): ObjectPlace {
   return {
     bucket: item.bucket,
     key: Buffer.from(item.key).toString('utf8'),
-    ...(item.upload !== '' && { part: { upload: item.upload, number: item.number } }),
+    ...(item.kind === PART && { part: { upload: item.upload, number: item.number } }),
   }
 }

@@ -66,7 +66,7 @@ async function takenOf(work: Work, item: ItemRow): Promise<Taken> {
       job: work.job,
       acl: work.order.acl,
       sequence: item.sequence,
-      upload: item.kind === COMPOSITE && item.upload !== '' ? item.upload : null,
+      upload: null,
       parts: item.kind === COMPOSITE ? await partsOf(work, commit) : [],
     },
   }

@@ -231,7 +231,8 @@ export class Engine {
         parts,
       },
       kind === COMPOSITE ? compositeHeaderHash(objectId) : coreHeaderHash(object.coreHeader),
-      this.contextOf(metadata, objectId),
+      // upload and number are set for parts only: FORMAT.md §4.3
+      this.contextOf(kind === PART ? metadata : { bucket: metadata.bucket, key: metadata.key }, objectId),
     )
   }
 
@@ -290,11 +291,7 @@ export class Engine {
     const { bucket, key } = name
     if (envelope.kind !== COMPOSITE) return this.#openSingle(place, envelope, { bucket, key }, range)
     const wrapKey = await this.wrapKeyOf(envelope.kekId)
-    const upload = this.#uploadOf(envelope)
-    const context = this.contextOf(
-      { bucket, key, ...(upload !== null && { part: { upload, number: 0 } }) },
-      envelope.objectId,
-    )
+    const context = this.contextOf({ bucket, key }, envelope.objectId)
     // authenticates the list
     openEnvelope(wrapKey, envelope, compositeHeaderHash(envelope.objectId), context).fill(0)
     const slices = slicesOf(envelope.parts, range)
@@ -303,11 +300,6 @@ export class Engine {
     // the first part's key is asked for now, so that a refusal comes before the first byte
     await this.wrapKeyOf((await this.envelopeAt(this.#partPlace(first.part))).kekId)
     return this.#openParts(slices, { bucket, key })
-  }
-
-  #uploadOf(envelope: Envelope): string | null {
-    const [part] = envelope.parts
-    return part === undefined ? null : (readBody(this.index, part.objectId)?.upload ?? null)
   }
 
   #partPlace(part: CompositePart): Place {

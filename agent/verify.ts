@@ -60,7 +60,7 @@ async function checkOne(store: PackStore, bucket: string, key: string, result: V
   const row = readObject(store.engine.index, bucket, key)
   if (row === null) return
   try {
-    const how = await store.engine.check(row.place, { bucket, key })
+    const how = await store.engine.reader.check(row.place, { bucket, key })
     if (how === 'tags') result.tags++
     else result.digests++
   } catch (error) {

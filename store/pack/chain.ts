@@ -9,8 +9,8 @@ import { messageHash } from '../../format/signed.ts'
 import type { Index } from '../index-store.ts'
 import { type Drive, writeCheckpoint } from './drive.ts'
 import type { EpochSource, PackOwner } from './epoch-source.ts'
+import { leavesChange } from './pack-rows.ts'
 import type { PackSet } from './pack-set.ts'
-import { leavesChange } from './rows.ts'
 
 /** Newest checkpoint: what a device remembers apart from the drive. */
 export type ChainHead = { number: number; hash: Buffer }

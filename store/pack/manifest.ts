@@ -8,8 +8,8 @@ import { syncDirectory } from '../durable.ts'
 import type { Index } from '../index-store.ts'
 import { StoreError } from '../object-store.ts'
 import { type Drive, manifestFile } from './drive.ts'
+import { readLeavesRows } from './pack-rows.ts'
 import type { PackSet } from './pack-set.ts'
-import { readLeavesRows } from './rows.ts'
 
 /** The leaves of a drive in tree order. What a recovery wrote again stands twice in the packs and comes once. */
 export async function* leavesOfDrive(drive: Drive, packs: PackSet, index: Index): AsyncGenerator<Buffer> {

@@ -14,8 +14,9 @@ import {
 } from '../../format/pack-walk.ts'
 import type { Index, IndexChange } from '../index-store.ts'
 import { StoreError } from '../object-store.ts'
+import { commitChanges, tombstoneChanges } from './changes.ts'
 import type { EpochSource } from './epoch-source.ts'
-import { commitChanges, epochChange, leavesChange, packChange, readEpoch, tombstoneChanges } from './rows.ts'
+import { epochChange, leavesChange, packChange, readEpoch } from './pack-rows.ts'
 import { bodyIsWhole, type Gap, walkSound } from './sound-walk.ts'
 
 /** What a walk over a pack's tail found. `end` and `head` are of the last sound frame that counts. */

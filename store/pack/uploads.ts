@@ -10,20 +10,10 @@ import {
   type UploadId,
   type UploadRecord,
 } from '../object-store.ts'
-import { Engine, newObjectKey } from './engine.ts'
-import {
-  closeUpload,
-  escapedKey,
-  partsOf,
-  readObject,
-  readUpload,
-  toCompositePart,
-  toPartRecord,
-  toRecord,
-  type UploadRow,
-  uploadChanges,
-  uploadId,
-} from './rows.ts'
+import { Engine } from './engine.ts'
+import { readObject, toCompositePart, toPartRecord, toRecord } from './rows.ts'
+import { newObjectKey } from './sealed-object.ts'
+import { closeUpload, escapedKey, partsOf, readUpload, type UploadRow, uploadChanges, uploadId } from './upload-rows.ts'
 import {
   type Gatekeeper,
   metadataOf,

@@ -16,9 +16,10 @@ import {
   type PutOptions,
   StoreError,
 } from '../object-store.ts'
-import { type Engine, newObjectKey, type ToCommit } from './engine.ts'
+import type { Engine } from './engine.ts'
 import type { PackWriter } from './pack-writer.ts'
 import { decodeRow, type ObjectRow, objectKey, type Place, readObject, toRecord } from './rows.ts'
+import { newObjectKey, type ToCommit } from './sealed-object.ts'
 
 /** Sealed bodies up to this are held whole and share the pack and its sync with others; larger ones stream to a pack of their own. */
 const WHOLE_BYTES = 1 << 20
@@ -86,7 +87,7 @@ async function sealAndCommit(
       own === null
         ? await engine.commit(await engine.packs.shared(), object, { buffers: held })
         : await engine.commit(own.writer, object, { offset: own.offset })
-    if (due(engine.owner.readBack)) await engine.readBack(place, object)
+    if (due(engine.owner.readBack)) await engine.reader.readBack(place, object)
     return { object, place }
   } catch (error) {
     sealer.abort()
@@ -252,7 +253,10 @@ export function objectVerbs(
       requireBucket(bucket)
       const row = readObject(index, bucket, key)
       if (row === null) return null
-      return { record: toRecord(bucket, key, row), body: await engine.open(row.place, { bucket, key }, range ?? null) }
+      return {
+        record: toRecord(bucket, key, row),
+        body: await engine.reader.open(row.place, { bucket, key }, range ?? null),
+      }
     },
     async delete(bucket, key) {
       gate.mayWrite()

@@ -1,0 +1,38 @@
+import { randomBytes } from 'node:crypto'
+import type { BodySummary } from '../../format/body.ts'
+import type { ObjectId } from '../../format/bytes.ts'
+import type { ObjectContext } from '../../format/context.ts'
+import type { CompositePart, EnvelopeKind } from '../../format/envelope.ts'
+import type { ObjectMetadata } from '../../format/metadata.ts'
+import type { PackOwner } from './epoch-source.ts'
+
+/** A sealed body that is ready to be committed: in memory, or written ahead in a pack of its own. */
+export type ReadyBody = { buffers: Buffer[] } | { offset: number }
+
+export type ToCommit = {
+  kind: EnvelopeKind
+  objectId: ObjectId
+  objectKey: Buffer
+  coreHeader: Buffer
+  summary: BodySummary
+  parts: CompositePart[]
+  metadata: ObjectMetadata
+}
+
+/** What of its metadata an object's key is bound to. */
+export type ObjectName = Pick<ObjectMetadata, 'bucket' | 'key' | 'part'>
+
+export function contextOf(owner: PackOwner, metadata: ObjectName, objectId: ObjectId): ObjectContext {
+  return {
+    account: owner.account,
+    job: owner.job,
+    bucket: metadata.bucket,
+    key: metadata.key,
+    objectId,
+    ...(metadata.part !== undefined && { part: metadata.part }),
+  }
+}
+
+export function newObjectKey(): Buffer {
+  return randomBytes(32)
+}

@@ -96,7 +96,7 @@ function remaining(
         ? 0
         : Number.POSITIVE_INFINITY
       : ((all.bytes - done.bytes) / done.bytes) * elapsedSeconds
-  const byObjects =
-    done.objects === 0 ? Number.POSITIVE_INFINITY : ((all.objects - done.objects) / done.objects) * elapsedSeconds
+  // before the first object is through, only its bytes say how it goes
+  const byObjects = done.objects === 0 ? 0 : ((all.objects - done.objects) / done.objects) * elapsedSeconds
   return Math.max(0, byBytes, byObjects)
 }

@@ -137,7 +137,22 @@ function addBytes(path: string): void {
 
 /** The first bytes of two bodies change places, as many as the shorter has: every byte is still one that the device wrote. */
 async function swapBodies(drive: string): Promise<void> {
-  const pack = first(packsOf(drive), 'pack')
+  for (const pack of packsOf(drive)) {
+    const [a, b] = await smallBodies(pack)
+    if (a === undefined || b === undefined) continue
+    const length = Math.min(a.end - a.offset, b.end - b.offset)
+    edit(pack, a.offset, b.offset + length - a.offset, bytes => {
+      const held = Buffer.from(bytes.subarray(0, length))
+      bytes.copyWithin(0, b.offset - a.offset)
+      held.copy(bytes, b.offset - a.offset)
+    })
+    return
+  }
+  throw new Error('the directory has too few small files to exchange two')
+}
+
+/** The first two bodies of a pack that are small enough to be held. */
+async function smallBodies(pack: string): Promise<WalkedFrame[]> {
   const bodies: WalkedFrame[] = []
   const file = await openForReading(pack)
   try {
@@ -146,14 +161,7 @@ async function swapBodies(drive: string): Promise<void> {
   } finally {
     await file.close()
   }
-  const [a, b] = bodies
-  if (a === undefined || b === undefined) throw new Error('the directory has too few small files to exchange two')
-  const length = Math.min(a.end - a.offset, b.end - b.offset)
-  edit(pack, a.offset, b.offset + length - a.offset, bytes => {
-    const held = Buffer.from(bytes.subarray(0, length))
-    bytes.copyWithin(0, b.offset - a.offset)
-    held.copy(bytes, b.offset - a.offset)
-  })
+  return bodies
 }
 
 function otherJob(drive: string): void {

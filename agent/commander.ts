@@ -1,4 +1,5 @@
 import { MODE_IN_WORDS } from '../format/grant.ts'
+import { encodeProof } from '../format/proof.ts'
 import type { Commander } from './control.ts'
 import { copyTree } from './copy/copy.ts'
 import type { Device, DeviceStatus } from './device.ts'
@@ -88,6 +89,12 @@ export function deviceCommander(device: Device, endpoint: () => string | null): 
           typeof every === 'number' && Number.isInteger(every) && every > 0 ? every : 1,
           value => progress({ verify: value }),
         )
+      }
+      case 'proof': {
+        const proof = await device.job.store.prove(text(args, 'bucket'), text(args, 'key'))
+        if (proof === null)
+          throw new AgentError('usage', `there is no object ${text(args, 'bucket')}/${text(args, 'key')}`)
+        return { proof: encodeProof(proof).toString('utf8') }
       }
       case 'self-check':
         await device.job.unlocked.token.health()

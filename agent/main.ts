@@ -200,6 +200,22 @@ program
   )
 
 program
+  .command('proof')
+  .description('show that one object is under the seal, in a file that `sealift-verify proof` checks offline')
+  .argument('<object>', 's3://bucket/key')
+  .option('--output <file>', 'where to write it; default: stdout')
+  .addHelpText('after', '\nExample:\n  sealift proof s3://photos/2026/one.jpg --output one.proof')
+  .action((target: string, options: { output?: string }) =>
+    run(async open => {
+      const { bucket, prefix: key } = parseTarget(target)
+      const { proof } = (await onDevice(open, 'proof', { bucket, key }, 'unlocked')) as { proof: string }
+      if (options.output === undefined) process.stdout.write(proof)
+      else writeFileSync(options.output, proof)
+      return 0
+    }),
+  )
+
+program
   .command('self-check')
   .description('a real operation in the token, and the state of the device')
   .action(() =>

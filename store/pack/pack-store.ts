@@ -1,4 +1,5 @@
 import { type Checkpoint, peekCheckpoint } from '../../format/checkpoint.ts'
+import type { Proof } from '../../format/proof.ts'
 import { sealCode } from '../../format/seal-code.ts'
 import { encodeSealFile } from '../../format/volume.ts'
 import { type MultipartStore, StoreError } from '../object-store.ts'
@@ -7,10 +8,11 @@ import { readCheckpoint, writeKeyRecord, writeSealFile } from './drive.ts'
 import { type DriveSet, firstOf, readChain, readPacks } from './drive-set.ts'
 import { Engine } from './engine.ts'
 import { Epochs } from './epochs.ts'
+import { proveInclusion } from './inclusion.ts'
 import { writeManifest } from './manifest.ts'
 import { epochChange } from './pack-rows.ts'
 import { PackSet } from './pack-set.ts'
-import { readTotals, type Totals } from './rows.ts'
+import { readObject, readTotals, type Totals } from './rows.ts'
 import { abandonUpload, uploadVerbs } from './uploads.ts'
 import { NameLocks, objectVerbs } from './verbs.ts'
 
@@ -50,6 +52,8 @@ export type PackStore = MultipartStore & {
   endEpoch: () => Promise<void>
   /** Signs that this is all; afterwards no write is taken. Resuming after a crash in between is calling it again. */
   seal: () => Promise<Sealed>
+  /** Shows that an object is under the newest signed checkpoint. Fault `invalid-state` when it is not yet; null: no such object. */
+  prove: (bucket: string, key: string) => Promise<Proof | null>
   /** Takes writes again after a seal. */
   reopen: () => Promise<void>
 }
@@ -161,6 +165,15 @@ function packStore(
       state = 'sealed'
       await packs.close()
       return await finishSeal(options, packs, signed, unfinished, readTotals(index))
+    },
+    async prove(bucket, key) {
+      const row = readObject(index, bucket, key)
+      if (row === null) return null
+      if (chain.head.number === 0) throw new StoreError('invalid-state', 'nothing is signed yet: seal the job first')
+      const drive = firstOf(drives)
+      const signed = await readCheckpoint(drive, chain.head.number)
+      const certificate = owner.deviceCertificate
+      return proveInclusion({ drive, packs, index, checkpoint: peekCheckpoint(signed), signed, certificate }, row)
     },
     async reopen() {
       if (state !== 'sealed') throw new StoreError('read-only', 'this job is not sealed: there is nothing to reopen')

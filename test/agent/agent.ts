@@ -53,6 +53,8 @@ export type Running = {
 /** Starts `serve` on a free port and waits for its ready line. */
 export async function startAgent(prepared: Prepared, options: { locked?: true } = {}): Promise<Running> {
   const child = start(prepared, ['serve', '--listen', '127.0.0.1:0'], options.locked ? null : prepared.code)
+  prepared.running.add(child)
+  child.once('close', () => prepared.running.delete(child))
   let errors = ''
   child.stderr?.on('data', chunk => {
     errors += String(chunk)

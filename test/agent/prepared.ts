@@ -1,4 +1,5 @@
 /** A device as a provider hands it over: a SoftHSM token, a certified identity, a drive with a grant, and the unlock code. */
+import type { ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -24,6 +25,8 @@ export type Prepared = {
   provider: Token
   importKey: string
   grant: Grant
+  /** agents that run on it; `remove` ends those that a failed test left */
+  running: Set<ChildProcess>
   remove(): Promise<void>
 }
 
@@ -96,6 +99,7 @@ export async function prepareDevice(
     sealGrantFile(signed, grant.id, readUnlockCode(code), randomBytes(32)),
     'A drive of a test.\n',
   )
+  const running = new Set<ChildProcess>()
   return {
     root,
     state,
@@ -105,7 +109,9 @@ export async function prepareDevice(
     provider,
     importKey: 'import',
     grant,
+    running,
     async remove() {
+      for (const child of running) child.kill('SIGKILL')
       await provider.close()
       rmSync(root, { recursive: true, force: true })
     },

@@ -5,6 +5,7 @@ import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, utimesSync
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { run } from '../quickstart/commands.ts'
 import { s3Client } from '../s3-client.ts'
 import { sealift, startAgent } from './agent.ts'
 import { prepareDevice } from './prepared.ts'
@@ -181,6 +182,15 @@ scene('it is sealed: a code is shown, writes are refused until it is reopened, a
     assert.match(refused.body.toString(), 'sealed')
     // sealing again says the same
     assert.is(JSON.parse((await sealift(device, ['--json', 'seal'])).stdout).code, sealed.code)
+
+    // one object's place under the seal, shown without the others
+    const file = join(device.root, 'k7.proof')
+    assert.is((await sealift(device, ['proof', 's3://b/k7', '--output', file])).code, 0)
+    const proved = await run('sealift-verify', ['proof', '--json', file])
+    assert.is(proved.code, 0, proved.stderr + proved.stdout)
+    const forged = JSON.parse(readFileSync(file, 'utf8'))
+    writeFileSync(file, JSON.stringify({ ...forged, index: forged.index + 1 }))
+    assert.is((await run('sealift-verify', ['proof', file])).code, 65)
 
     assert.is((await sealift(device, ['reopen'])).code, 0)
     assert.is((await client.put('b', 'late', 'x')).status, 200)

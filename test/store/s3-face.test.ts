@@ -10,7 +10,7 @@ import { type Face, s3Face } from '../../store/s3/face.ts'
 import { answerOf, S3Error } from '../../store/s3/fault.ts'
 import { type Gate, localGate } from '../../store/s3/gate.ts'
 import type { S3Response } from '../../store/s3/message.ts'
-import { collect } from './store-contract.ts'
+import { collect } from './contract/bodies.ts'
 
 const test = suite('S3 face')
 const clock = () => new Date('2026-01-02T03:04:05.678Z')

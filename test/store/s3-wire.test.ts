@@ -9,7 +9,7 @@ import { combineCrcs, startChecksum } from '../../store/s3/checksum.ts'
 import { S3Error } from '../../store/s3/fault.ts'
 import { commonXml, parseXml, readXml, type XmlNode } from '../../store/s3/xml-in.ts'
 import { element, xmlDocument } from '../../store/s3/xml-out.ts'
-import { collect } from './store-contract.ts'
+import { collect } from './contract/bodies.ts'
 
 const test = suite('S3 wire parsers')
 const hex = 'a'.repeat(64)

@@ -6,8 +6,10 @@ import * as assert from 'uvu/assert'
 import { CONTRACTS, ENTRIES, forbidden, isMain, OUTSIDE, READS_ENVIRONMENT, roomOf } from './rooms.ts'
 import {
   circle,
+  declaredIn,
   graphOf,
   importsOf,
+  isAmbient,
   isTypeScript,
   orphans,
   packageOf,
@@ -55,8 +57,19 @@ house('there is no circle', () => assert.is(circle(graph), null))
 house('every source is reachable from a main, a test or a script', () => {
   const scripts = Object.values(manifest.scripts).join(' ')
   const started = [...scripts.matchAll(/[\w./-]+\.ts\b/g)].map(([file]) => file)
-  const roots = [...graph.keys()].filter(file => isMain(file) || isTest(file))
+  const roots = [...graph.keys()].filter(file => isMain(file) || isTest(file) || isAmbient(file))
   assert.equal(orphans(graph, [...roots, ...started, ...ENTRIES, ...CONTRACTS]), [])
+})
+
+house('every ambient declaration is of a package that a source imports', () => {
+  const imported = new Set(sources.filter(({ file }) => !isAmbient(file)).flatMap(({ text }) => importsOf(text)))
+  const idle = sources
+    .filter(({ file }) => isAmbient(file))
+    .filter(({ text }) => declaredIn(text).length === 0 || declaredIn(text).some(name => !imported.has(name)))
+  assert.equal(
+    idle.map(({ file }) => file),
+    [],
+  )
 })
 
 house('contracts and entries that are named are there', () => {
@@ -141,6 +154,12 @@ const pairs: ReadonlyArray<readonly [string, string, boolean]> = [
 for (const [from, to, may] of pairs) {
   rules(`${from} ${may ? 'may' : 'may not'} import ${to}`, () => assert.is(forbidden(from, to) === null, may))
 }
+
+rules('a declaration of a package is told from an import of it', () => {
+  const text = "// declare module 'a'\ndeclare module '@b/c' {\n  import type D from 'd'\n}\n"
+  assert.equal(declaredIn(text), ['@b/c'])
+  assert.equal(['a.d.ts', 'a.ts', 'd.ts'].filter(isAmbient), ['a.d.ts'])
+})
 
 rules('a circle is found, and a diamond is none', () => {
   const edges = (...list: ReadonlyArray<readonly [string, readonly string[]]>) => new Map(list)

@@ -33,6 +33,16 @@ export function isTypeScript(file: string): boolean {
   return /\.tsx?$/.test(file)
 }
 
+/** Types of a package that has none: nobody imports the file, the compiler finds it. */
+export function isAmbient(file: string): boolean {
+  return file.endsWith('.d.ts')
+}
+
+/** Packages a file of ambient declarations speaks for. */
+export function declaredIn(text: string): string[] {
+  return [...withoutComments(text).matchAll(/^declare module ['"]([\w@./-]+)['"]/gm)].map(match => match[1] ?? '')
+}
+
 /** Without lines that are comment only; what stands behind code stays. The formatter puts each comment of ours on lines of its own. */
 export function withoutComments(text: string): string {
   return text

@@ -6,7 +6,8 @@ import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { openFilesStore } from '../../store/files-store.ts'
 import { type ObjectStore, StoreError } from '../../store/object-store.ts'
-import { collect, storeContract } from './store-contract.ts'
+import { collect } from './contract/bodies.ts'
+import { storeContract } from './store-contract.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'sealift-files-'))
 const clock = () => new Date()

@@ -1,4 +1,4 @@
-import type { CborValue } from '../../format/cbor.ts'
+import type { CborValue } from '../../../format/cbor.ts'
 
 /**
  * Messages of `KeyRelease` as CBOR maps written out, not made by the codecs that read them; and for each some that must be refused.
@@ -170,7 +170,11 @@ export const RELEASE_DRAFTS: { name?: string; message: string; value: CborValue;
   },
   { message: 'metadataKey ask', value: [station, record], refused: [['no key record', 'malformed', [station]]] },
   { message: 'metadataKey answer', value: key, refused: [['31 bytes', 'malformed', key.subarray(1)]] },
-  { message: 'reseal ask', value: [station, record], refused: [['null for a key record', 'malformed', [station, null]]] },
+  {
+    message: 'reseal ask',
+    value: [station, record],
+    refused: [['null for a key record', 'malformed', [station, null]]],
+  },
   { message: 'reseal answer', value: null, refused: [something] },
   {
     message: 'prove ask',

@@ -1,0 +1,105 @@
+import { createHash } from 'node:crypto'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { crcOf } from '../../../../store/s3/checksum.ts'
+import { code, onFace } from './asking.ts'
+
+const test = suite('S3 face: objects')
+const on = onFace(test)
+
+on('a HEAD answers without a body, also in error', async ask => {
+  await ask('PUT /bkt/k', {}, 'hello')
+  const head = await ask('HEAD /bkt/k')
+  assert.is(head.text, '')
+  assert.is(head.headers.get('content-length'), '5')
+  const none = await ask('HEAD /bkt/none')
+  assert.is(none.status, 404)
+  assert.is(none.text, '')
+})
+
+on('headers and metadata come back as they went in; overrides replace them', async ask => {
+  const wire = Buffer.from('grün €').toString('latin1')
+  const sent = {
+    'content-type': 'text/x',
+    'cache-control': 'no-store',
+    'content-disposition': 'inline',
+    'content-encoding': 'gzip',
+    'content-language': 'de',
+    expires: 'Thu, 01 Jan 2026 00:00:00 GMT',
+    'x-amz-meta-utf8': wire,
+    'x-amz-meta-word': '=?UTF-8?B?Z3LDvG4=?=',
+    'x-amz-meta-__proto__': 'kept',
+  }
+  await ask('PUT /bkt/k', sent, 'x')
+  const got = await ask('GET /bkt/k')
+  for (const [name, value] of Object.entries(sent)) assert.is(got.headers.get(name), value, name)
+  assert.is(got.headers.get('last-modified'), 'Fri, 02 Jan 2026 03:04:05 GMT')
+  assert.is(code(await ask('GET /bkt/k?response-content-type=a%0D%0Ab')), 'InvalidArgument')
+  const other = await ask('GET /bkt/k?response-content-type=a%2Fb&response-expires=never')
+  assert.is(other.headers.get('content-type'), 'a/b')
+  assert.is(other.headers.get('expires'), 'never')
+})
+
+on(
+  'cheap ETags: MD5 for plain clients, 32 hex and -1 when a checksum came',
+  async ask => {
+    const plain = await ask('PUT /bkt/a', {}, 'x')
+    assert.is(plain.headers.get('etag'), `"${createHash('md5').update('x').digest('hex')}"`)
+    const summed = await ask(
+      'PUT /bkt/b',
+      { 'x-amz-checksum-crc32': crcOf('CRC32', Buffer.from('x')).toString('base64') },
+      'x',
+    )
+    assert.match(summed.headers.get('etag') ?? '', /^"[0-9a-f]{32}-1"$/)
+  },
+  'cheap',
+)
+
+on('an unsigned payload framed as aws-chunked is unframed, its trailer verified', async ask => {
+  const sent = {
+    'x-amz-content-sha256': 'STREAMING-UNSIGNED-PAYLOAD-TRAILER',
+    'content-encoding': 'aws-chunked,gzip',
+    'x-amz-decoded-content-length': '1',
+    'x-amz-trailer': 'x-amz-checksum-crc32',
+  }
+  const body = (value: string) => `1\r\nx\r\n0\r\nx-amz-checksum-crc32:${value}\r\n\r\n`
+  const value = crcOf('CRC32', Buffer.from('x')).toString('base64')
+  assert.is((await ask('PUT /bkt/k', sent, body(value))).status, 200)
+  const got = await ask('GET /bkt/k', { 'x-amz-checksum-mode': 'ENABLED' })
+  assert.is(got.text, 'x')
+  assert.is(got.headers.get('content-encoding'), 'gzip')
+  assert.is(got.headers.get('x-amz-checksum-crc32'), value)
+  assert.is(code(await ask('PUT /bkt/l', sent, body('AAAAAA=='))), 'BadDigest')
+  assert.is((await ask('HEAD /bkt/l')).status, 404)
+  const { 'x-amz-decoded-content-length': _, ...without } = sent
+  assert.is(code(await ask('PUT /bkt/l', without, body(value))), 'MissingContentLength')
+})
+
+on('a canned ACL is kept, shown and changed; content and ETag stay', async ask => {
+  await ask('PUT /bkt/k', { 'x-amz-acl': 'public-read' }, 'x')
+  assert.ok((await ask('GET /bkt/k?acl')).text.includes('AllUsers'))
+  assert.is((await ask('PUT /bkt/k?acl', { 'x-amz-acl': 'private' })).status, 200)
+  assert.not((await ask('GET /bkt/k?acl')).text.includes('AllUsers'))
+  assert.is((await ask('GET /bkt/k')).text, 'x')
+  await ask('PUT /bkt?acl', { 'x-amz-acl': 'public-read' })
+  assert.ok((await ask('GET /bkt?acl')).text.includes('AllUsers'))
+})
+
+on('a copy takes the attributes or replaces them, and judges the source first', async ask => {
+  await ask('PUT /bkt/src', { 'x-amz-meta-a': '1', 'content-type': 'a/b' }, 'x')
+  await ask('PUT /bkt/dst', { 'x-amz-copy-source': '/bkt/src' })
+  assert.is((await ask('HEAD /bkt/dst')).headers.get('x-amz-meta-a'), '1')
+  await ask('PUT /bkt/dst', {
+    'x-amz-copy-source': 'bkt/src',
+    'x-amz-metadata-directive': 'REPLACE',
+    'x-amz-meta-b': '2',
+  })
+  const head = await ask('HEAD /bkt/dst')
+  assert.is(head.headers.get('x-amz-meta-a'), undefined)
+  assert.is(head.headers.get('x-amz-meta-b'), '2')
+  assert.is(code(await ask('PUT /bkt/src', { 'x-amz-copy-source': 'bkt/src' })), 'InvalidRequest')
+  const condition = { 'x-amz-copy-source': 'bkt/src', 'x-amz-copy-source-if-match': '"no"' }
+  assert.is(code(await ask('PUT /bkt/dst', condition)), 'PreconditionFailed')
+})
+
+test.run()

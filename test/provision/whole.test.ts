@@ -177,8 +177,14 @@ test('what was sealed is taken in whole', async () => {
   assert.equal(report.findings, [])
   assert.is(report.outcome, 'complete')
   assert.is(report.counts.stored, files.size + 1)
-  const checked = await run('sealift-verify', ['receipts', report.receipts])
+  const ca = join(root, 'provider-ca.pem')
+  await provider('certificate', '--output', ca)
+  const shown = await run('sealift-provider', ['--state', state, 'certificate'])
+  assert.is(shown.stdout, readFileSync(ca, 'utf8'))
+  const checked = await run('sealift-verify', ['receipts', report.receipts, '--ca', ca])
   assert.is(checked.code, 0, checked.stderr + checked.stdout)
+  const drivesOwn = await run('sealift-verify', ['manifest', drive, '--ca', ca, '--seal-code', sealCode])
+  assert.is(drivesOwn.code, 0, drivesOwn.stderr + drivesOwn.stdout)
 })
 
 test('the owner reads it back, a composite across its seams too', async () => {
@@ -244,7 +250,9 @@ test('a server-side copy reads as its source, and outlives it', async () => {
   await everythingReads()
 })
 
-test('a keystore that is killed between two reads is back for the ones after', async () => {
+test('a keystore that is killed between two reads is back for the ones after, whoever reads the log', async () => {
+  service?.process.stdout?.destroy()
+  service?.process.stderr?.destroy()
   await client(owner, async s3 => {
     good(await s3.get('lift', 'a.txt'))
     const { processId } = await provider<{ processId: number }>('status')

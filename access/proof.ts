@@ -188,7 +188,7 @@ export function verifyProof(proof: Proof, key: string | KeyObject, now: Date): V
     const life = proof.expiresSeconds ?? 0
     if (life < 1 || life > longestPresignSeconds)
       return { ok: false, fault: 'malformed', message: 'life of a presigned URL out of range' }
-    if (age > life) return { ok: false, fault: 'expired', message: 'the presigned URL has expired' }
+    if (age > life) return { ok: false, fault: 'expired', message: 'Request has expired' }
   }
   return { ok: true }
 }

@@ -24,6 +24,12 @@ import { parseListen, serve } from './serve.ts'
 import { openTerminal } from './terminal.ts'
 import type { VerifyProgress, VerifyResult } from './verify.ts'
 
+// a reader that has gone (`| head`) ends what is said, not what is done
+for (const stream of [process.stdout, process.stderr])
+  stream.on('error', error => {
+    if (!('code' in error) || error.code !== 'EPIPE') throw error
+  })
+
 type Flags = GivenConfig & { json?: boolean; codeFd?: number }
 
 const program = new Command('sealift')

@@ -27,6 +27,8 @@ export interface Administration {
   /** Follows the audit's chain from its first entry. Fault `tampered` names the first that does not fit. */
   verifyAudit(): Promise<{ entries: number; head: Buffer }>
   status(): Promise<AuthorityStatus>
+  /** The provider's CA, DER: what customers trust. */
+  caCertificate(): Promise<Buffer>
 }
 
 export type Account = { id: string; name: string; createdAt: number; disabled: boolean }
@@ -197,4 +199,5 @@ export const ADMINISTRATION_CALLS: Calls<Administration> = {
       caFingerprint: text(64),
     }),
   },
+  caCertificate: { ask: args(), answer: bytes({ max: 16 << 10 }) },
 }

@@ -10,7 +10,7 @@ import type { Receipt } from './receipt.ts'
  * A `proof` is a `RequestProof` in bytes. On the socket: `message-frame.ts`, pipelined. @see FORMAT.md §13
  */
 export interface KeyRelease {
-  /** Who signed this request. Faults `no-credential`, `bad-proof`, `disabled`. */
+  /** Who signed this request. Faults `no-credential`, `bad-proof`, `expired`, `skewed`, `disabled`. */
   authenticate(proof: Uint8Array): Promise<Principal>
   /** Chunk signatures of an aws-chunked body, in order; all or a fault. */
   verifyChunks(proof: Uint8Array, chunks: ChunkProof[]): Promise<void>
@@ -116,7 +116,9 @@ export const PROVE_BATCH = 1000
 /** Why the authority says no. Outside, every one of `denied` kind is the same 403; the audit names the cause. */
 export const RELEASE_FAULTS = [
   'no-credential', // no such access key
-  'bad-proof', // signature, time or form of the proof
+  'bad-proof', // signature or form of the proof
+  'expired', // a presigned URL past its time; said of a good signature only
+  'skewed', // signed more than 15 minutes from now; said of a good signature only
   'disabled', // account, credential or job is switched off
   'denied', // the binding does not give this caller the key, or the bytes do not open: told apart in the audit only
   'not-found', // no such job, epoch or device

@@ -57,12 +57,22 @@ export async function initialiseKeystore(program: KeystoreProgram): Promise<Reco
 }
 
 function launch({ entry, config }: KeystoreProgram, command: string): ChildProcess {
-  return spawn(process.execPath, [entry, command, config], { env: {}, cwd: '/', stdio: ['pipe', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, [entry, command, config], {
+    env: {},
+    cwd: '/',
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  // one that could not be started has no process id; one that died says so by 'exit', its pipes need not say it too
+  child.on('error', () => undefined)
+  child.stdin?.on('error', () => undefined)
+  child.stdout?.on('error', () => undefined)
+  return child
 }
 
 /** What it says first; an empty object when it ends without a word. */
 async function firstLine(child: ChildProcess): Promise<Record<string, unknown>> {
-  if (!(child.stdout instanceof Readable)) throw new KeystoreStartError('the keystore did not start', 1)
+  if (child.pid === undefined || !(child.stdout instanceof Readable))
+    throw new KeystoreStartError('the keystore did not start', 1)
   const lines = createInterface({ input: child.stdout })
   try {
     for await (const line of lines) {

@@ -16,6 +16,12 @@ function defaultState(): string {
   return join(home ?? join(homedir(), '.local', 'state'), 'sealift-provider')
 }
 
+// a reader that has gone (`| head`) ends what is said, not what is done
+for (const stream of [process.stdout, process.stderr])
+  stream.on('error', error => {
+    if (!('code' in error) || error.code !== 'EPIPE') throw error
+  })
+
 const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
 const operator: Operator = {
   state: defaultState(),

@@ -10,6 +10,8 @@ const told: Record<ReleaseFault, () => Error> = {
       'signature-mismatch',
       'The signature does not match; check the secret key, the clock and the signing method.',
     ),
+  expired: () => new AccessError('expired', 'Request has expired'),
+  skewed: () => new AccessError('skewed', 'The difference between the request time and the current time is too large.'),
   disabled: () => new AccessError('denied', 'Access Denied'),
   denied: () => new StoreError('forbidden', 'Access Denied'),
   'not-found': () => new StoreError('forbidden', 'Access Denied'),

@@ -15,7 +15,7 @@ import { openNames } from './names.ts'
 import { adoptPacks } from './packs.ts'
 import { proveObjects } from './prove.ts'
 import { writeReceipts } from './receipts.ts'
-import { registerObjects } from './register.ts'
+import { APPLIED_DELETE, registerObjects } from './register.ts'
 import { heldReport, makeReport, type Report, reportText } from './report.ts'
 import { type WorkSchema, workMigrations } from './schema.ts'
 import type { Target } from './target.ts'
@@ -43,8 +43,9 @@ export type IntakeOptions = {
 
 export type Station = {
   /**
-   * Takes the drives of one device in. Whatever it was killed at, running it again goes on; a finished one reports the same and changes
-   * nothing. What is wrong with the drives is in the report; what throws is to be run again.
+   * Takes the drives of one device in. Whatever it was killed at, running it again goes on; a complete one reports the same and changes
+   * nothing. One that ended with findings is looked at again, on the drives given now (a repaired copy, the whole set): what it stored
+   * stays, what is sound now goes in, under a report and receipts of the next number. What is wrong with the drives is in the report; what throws is to be run again.
    *
    * @throws IntakeError "no-drive" | "stopped"; ReleaseError - the authority's answer to the station itself, or "unavailable"
    */
@@ -119,13 +120,15 @@ async function takeIn(database: Kysely<WorkSchema>, directory: string, options: 
     return report
   }
   const sealedHash = messageHash(chain.signed)
-  const run = sealedHash.toString('hex')
-  const row = await beginRun(database, run, station, clock())
+  const row = await beginRun(database, sealedHash.toString('hex'), station, clock())
   if (row.report !== null) return JSON.parse(row.report) as Report
+  const run = row.id
+  const earlier = row.earlier === '' ? null : row.earlier
   const work: Work = {
     ...{
       database,
       run,
+      earlier,
       release,
       target: options.target,
       station,
@@ -141,7 +144,7 @@ async function takeIn(database: Kysely<WorkSchema>, directory: string, options: 
     device: station.device,
     steps: chain.steps,
     freshness: options.freshness?.kind ?? 'overridden',
-    level: options.level ?? 'key',
+    level: await levelOf(database, earlier, options.level ?? 'key'),
     receipts: join(directory, 'receipts'),
     number: row.number,
     progress: progressOf(options.progress, options.signal, clock),
@@ -170,8 +173,23 @@ async function takeIn(database: Kysely<WorkSchema>, directory: string, options: 
     .set({ report: JSON.stringify(report) })
     .where('id', '=', run)
     .execute()
-  await forget(database, run)
+  if (earlier !== null) await forget(database, earlier, 'all')
+  await forget(database, run, report.outcome === 'complete' ? 'all' : 'work')
   return report
+}
+
+/** What went in unproved stays so: receipts of later runs say no more of it. */
+async function levelOf(database: Kysely<WorkSchema>, earlier: string | null, asked: Work['level']) {
+  if (earlier === null) return asked
+  const unproved = await database
+    .selectFrom('items')
+    .select('idx')
+    .where('run', '=', earlier)
+    .where('state', '=', 'stored')
+    .where('proved', '=', 0)
+    .limit(1)
+    .executeTakeFirst()
+  return unproved === undefined ? asked : 'digest'
 }
 
 function phaseNumber(name: string): number {
@@ -188,20 +206,30 @@ function orderOf(answer: Awaited<ReturnType<KeyRelease['job']>>, find: (code: Fi
   }
 }
 
-async function beginRun(database: Kysely<WorkSchema>, run: string, station: StationProof, now: number) {
+/** The run to go on with: one that is not finished, or is complete; else a new one after the last. */
+async function beginRun(database: Kysely<WorkSchema>, seal: string, station: StationProof, now: number) {
   return database.transaction().execute(async change => {
-    const there = await change.selectFrom('runs').selectAll().where('id', '=', run).executeTakeFirst()
-    if (there !== undefined) return there
+    const there = await change
+      .selectFrom('runs')
+      .selectAll()
+      .where('seal', '=', seal)
+      .orderBy('number', 'desc')
+      .limit(1)
+      .executeTakeFirst()
+    if (there !== undefined && (there.report === null || isComplete(there.report))) return there
     const top = await change
       .selectFrom('runs')
       .select(({ fn }) => fn.max('number').as('number'))
       .where('job', '=', station.job)
       .executeTakeFirst()
+    const number = (top?.number ?? 0) + 1
     const row = {
-      id: run,
+      id: `${seal}-${number}`,
+      seal,
       job: station.job,
       device: station.device,
-      number: (top?.number ?? 0) + 1,
+      number,
+      earlier: there?.id ?? '',
       phase: 'adopt',
       started_at: now,
       report: null,
@@ -209,6 +237,10 @@ async function beginRun(database: Kysely<WorkSchema>, run: string, station: Stat
     await change.insertInto('runs').values(row).execute()
     return row
   })
+}
+
+function isComplete(report: string): boolean {
+  return (JSON.parse(report) as Report).outcome === 'complete'
 }
 
 async function keepFinding(database: Kysely<WorkSchema>, run: string, code: FindingCode, message: string) {
@@ -226,8 +258,14 @@ async function keepReport(directory: string, name: string, report: Report): Prom
   await writeFileDurable(join(reports, `${name}.txt`), Buffer.from(reportText(report)), 0o600)
 }
 
-/** Names in clear and rows by the million are of no use any more: report and receipts hold what counts. */
-async function forget(database: Kysely<WorkSchema>, run: string): Promise<void> {
-  for (const table of ['items', 'commits', 'leaves', 'epochs', 'packs'] as const)
+/**
+ * Names in clear and rows by the million are of no use any more: report and receipts hold what counts.
+ * @param what - 'work': a further run may come, which must know what this one stored or deleted
+ */
+async function forget(database: Kysely<WorkSchema>, run: string, what: 'all' | 'work'): Promise<void> {
+  for (const table of ['commits', 'leaves', 'epochs', 'packs'] as const)
     await database.deleteFrom(table).where('run', '=', run).execute()
+  let items = database.deleteFrom('items').where('run', '=', run)
+  if (what === 'work') items = items.where('state', '!=', 'stored').where('reason', '!=', APPLIED_DELETE)
+  await items.execute()
 }

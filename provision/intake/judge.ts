@@ -1,11 +1,13 @@
 import { COMPOSITE, type CompositePart, OBJECT, PART, parseEnvelope, TOMBSTONE } from '../../format/envelope.ts'
 import type { FindingCode } from './finding.ts'
 import { envelopeHash, nameOf } from './names.ts'
+import { APPLIED_DELETE } from './register.ts'
 import type { ItemRow, WorkSchema } from './schema.ts'
 import { PAGE, type Work } from './work.ts'
 
 /**
- * Decides what of the signed goes in: what is there and whole, under a name of the order, the newest of that name.
+ * Decides what of the signed goes in: what is there and whole, under a name of the order, the newest of that name. What an earlier run
+ * stored or deleted is done: its owner may have deleted or replaced it since, and the drive must not undo that.
  * Everything is decided anew when it is run again. Commit point: each page.
  */
 export async function judgeItems(work: Work): Promise<void> {
@@ -57,25 +59,43 @@ async function eachPage(work: Work, kinds: number[], judge: (item: ItemRow) => P
 
 async function judgeOne(work: Work, foreign: Set<string>, item: ItemRow): Promise<Partial<ItemRow>> {
   const newer = item.kind === PART || item.key.length === 0 ? null : await newest(work, item)
+  const done = await doneEarlier(work, item)
   if (item.kind === TOMBSTONE) {
+    if (done !== null) return done
     const applies = work.order.deletes === 'apply' && item.key.length > 0 && newer === null
     return { state: applies && inOrder(work, item) && !foreign.has(item.bucket) ? 'delete' : 'noted', reason: '' }
   }
   if (newer !== null) return { state: newer.kind === TOMBSTONE ? 'taken-back' : 'superseded', reason: '' }
-  if (!inOrder(work, item))
-    return held(work, item, 'name-outside-order', `the order names ${work.order.buckets.join(', ')}`)
-  if (foreign.has(item.bucket)) return { state: 'held', reason: 'bucket-foreign: it belongs to another account' }
   const commit = await work.database
     .selectFrom('commits')
     .selectAll()
     .where('run', '=', work.run)
     .where('object_id', '=', item.object_id)
     .executeTakeFirst()
+  if (done !== null) {
+    if (item.kind === COMPOSITE && commit !== undefined) await claimParts(work, item, partsOf(commit))
+    return done
+  }
+  if (!inOrder(work, item))
+    return held(work, item, 'name-outside-order', `the order names ${work.order.buckets.join(', ')}`)
+  if (foreign.has(item.bucket)) return { state: 'held', reason: 'bucket-foreign: it belongs to another account' }
   const fault = commitFault(item, commit)
   if (fault !== null) return held(work, item, ...fault)
   if (item.kind !== COMPOSITE || commit === undefined)
     return { state: item.kind === PART ? 'member' : 'ready', reason: '' }
-  return judgeParts(work, item, parseEnvelope(commit.envelope).parts)
+  return judgeParts(work, item, partsOf(commit))
+}
+
+async function doneEarlier(work: Work, item: ItemRow): Promise<Partial<ItemRow> | null> {
+  if (work.earlier === null) return null
+  const row = await work.database
+    .selectFrom('items')
+    .select(['state', 'reason', 'proved'])
+    .where('run', '=', work.earlier)
+    .where('object_id', '=', item.object_id)
+    .where(where => where.or([where('state', '=', 'stored'), where('reason', '=', APPLIED_DELETE)]))
+    .executeTakeFirst()
+  return row ?? null
 }
 
 function inOrder(work: Work, item: ItemRow): boolean {
@@ -123,14 +143,22 @@ async function judgeParts(work: Work, item: ItemRow, parts: CompositePart[]): Pr
     if (found.bucket !== item.bucket || !found.key.equals(item.key))
       return held(work, item, 'part-missing', `its part ${found.number} is of another object`)
   }
+  await claimParts(work, item, parts)
+  return { state: 'ready', reason: '' }
+}
+
+function partsOf(commit: WorkSchema['commits']): CompositePart[] {
+  return parseEnvelope(commit.envelope).parts
+}
+
+async function claimParts(work: Work, composite: ItemRow, parts: CompositePart[]): Promise<void> {
   for (const part of parts)
     await work.database
       .updateTable('items')
-      .set({ composite: item.object_id })
+      .set({ composite: composite.object_id })
       .where('run', '=', work.run)
       .where('object_id', '=', part.objectId)
       .execute()
-  return { state: 'ready', reason: '' }
 }
 
 async function dropUnlisted(work: Work): Promise<void> {

@@ -5,6 +5,9 @@ import type { ItemRow, WorkSchema } from './schema.ts'
 import type { Taken, TakenBody, TakenPart } from './target.ts'
 import { packName, type Work } from './work.ts'
 
+/** Why a tombstone that was carried out is only noted from then on. */
+export const APPLIED_DELETE = 'deletes: apply'
+
 /** Bodies (objects and parts) that become visible in one step. */
 const BATCH_BODIES = 1000
 
@@ -39,7 +42,7 @@ export async function registerObjects(work: Work): Promise<void> {
     await database.transaction().execute(async change => {
       const upTo = change.updateTable('items').where('run', '=', run).where('idx', '<=', last)
       await upTo.set({ state: 'stored' }).where('state', '=', 'ready').execute()
-      await upTo.set({ state: 'noted', reason: 'deletes: apply' }).where('state', '=', 'delete').execute()
+      await upTo.set({ state: 'noted', reason: APPLIED_DELETE }).where('state', '=', 'delete').execute()
     })
     work.progress('register', last + 1, work.last.treeSize)
   }

@@ -3,6 +3,7 @@ import type { Receipt } from '../../format/receipt.ts'
 import { CODES, type Finding, isFatal } from './finding.ts'
 import { nameOf } from './names.ts'
 import { receiptPath } from './receipts.ts'
+import { APPLIED_DELETE } from './register.ts'
 import type { Work } from './work.ts'
 
 /** Held objects listed by name in the report; all of them are in the receipts. */
@@ -57,7 +58,7 @@ export async function makeReport(work: Work, startedAt: number): Promise<Report>
     .selectFrom('items')
     .select(({ fn }) => fn.countAll<number>().as('count'))
     .where('run', '=', run)
-    .where('reason', '=', 'deletes: apply')
+    .where('reason', '=', APPLIED_DELETE)
     .executeTakeFirstOrThrow()
   const stored = await count('stored', whole)
   const held = await database

@@ -1,18 +1,23 @@
-import type { CreateTableBuilder, Kysely } from 'kysely'
+import { type CreateTableBuilder, type Kysely, sql } from 'kysely'
 import type { DatabaseKind } from '../database/dialect.ts'
 import type { Migrations } from '../database/open.ts'
 
 /**
  * An intake's work, by run: nothing that grows with the number of objects is held in memory, and whatever is done is known after a kill.
- * A run is one seal of one device: its id is the hash of the signed sealed checkpoint.
+ * A run is one look at one seal of one device: its id is the hash of the signed sealed checkpoint and the run's number. Of a finished run
+ * with findings what went in stays written here, for the run after it.
  */
 export type WorkSchema = {
   runs: {
     id: string
+    /** hash of the signed sealed checkpoint */
+    seal: string
     job: string
     device: string
-    /** of the receipt */
+    /** of the receipt, and of the reports */
     number: number
+    /** the finished run of the same seal that this one goes on from; empty: the first */
+    earlier: string
     phase: string
     started_at: number
     report: string | null
@@ -77,7 +82,19 @@ export type ItemState =
 
 export const workMigrations: Migrations = kind => ({
   '0001-first': { up: (database: Kysely<unknown>) => first(database, kind) },
+  '0002-further-runs-of-a-seal': { up: furtherRuns },
 })
+
+async function furtherRuns(database: Kysely<unknown>): Promise<void> {
+  for (const column of ['seal', 'earlier'])
+    await database.schema
+      .alterTable('runs')
+      .addColumn(column, 'text', each => each.notNull().defaultTo(''))
+      .execute()
+  // until now a run's id was its seal
+  await sql`update runs set seal = id`.execute(database)
+  await database.schema.createIndex('runs_of_seal').on('runs').columns(['seal', 'number']).execute()
+}
 
 async function first(database: Kysely<unknown>, kind: DatabaseKind): Promise<void> {
   const { bytes, wholeNumber, tableEnd } = kind

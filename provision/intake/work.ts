@@ -20,6 +20,8 @@ export type Step = { number: number; treeSize: number; root: Buffer; peaks: Buff
 export type Work = {
   database: Kysely<WorkSchema>
   run: string
+  /** the finished run before this one: what it stored is stored; null: there is none */
+  earlier: string | null
   release: KeyRelease
   target: Target
   station: StationProof

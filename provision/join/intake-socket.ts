@@ -55,7 +55,11 @@ export async function serveIntake(socket: string, takeIn: TakeIn): Promise<{ clo
     const stop = new AbortController()
     running.add(stop)
     outgoing.once('close', () => stop.abort())
-    const say = (line: object): void => void outgoing.write(`${JSON.stringify(line)}\n`)
+    // whoever asked may go at any time, between two lines too: 'close' says so
+    outgoing.on('error', () => undefined)
+    const say = (line: object): void => {
+      if (!outgoing.destroyed) outgoing.write(`${JSON.stringify(line)}\n`)
+    }
     const work = async (): Promise<void> => {
       try {
         const chunks: Buffer[] = []
@@ -102,6 +106,8 @@ export async function askIntake(
   outgoing.end(JSON.stringify(asked))
   try {
     const [incoming] = await once(outgoing, 'response')
+    // a provider that is killed breaks the connection for both: it is said once, by what is read
+    outgoing.on('error', () => undefined)
     for await (const line of createInterface({ input: incoming })) {
       const value = JSON.parse(line) as {
         progress?: Progress
@@ -113,9 +119,9 @@ export async function askIntake(
       if (value.fault !== undefined) throw new CommandFault(value.fault.message, value.fault.exit)
     }
   } catch (error) {
-    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ECONNREFUSED'))
-      return null
-    throw error
+    const code = error instanceof Error && 'code' in error ? error.code : undefined
+    if (code === 'ENOENT' || code === 'ECONNREFUSED') return null
+    if (code !== 'ECONNRESET' && code !== 'EPIPE') throw error
   }
   throw new CommandFault('the provider went away before it answered; run the same command again', 75)
 }

@@ -1,5 +1,7 @@
+import { hash, X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import { chmodSync, existsSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { makeDirectoryDurable, writeFileDurable } from '../../store/durable.ts'
@@ -47,6 +49,20 @@ export function servingCommands(program: Command, operator: Operator): void {
       ])
     })
   program
+    .command('certificate')
+    .option('--output <file>', 'where to write it; default: stdout')
+    .description("the provider's CA certificate (PEM), for `sealift-verify --ca`: hand it to customers")
+    .addHelpText('after', '\nExample:\n  sealift-provider certificate --output provider-ca.pem')
+    .action(async (_: unknown, command: Command) => {
+      const options = command.optsWithGlobals<CommonOptions & { output?: string }>()
+      const { output } = options
+      const der = await withAdministration(operator, options, at => at.caCertificate())
+      const certificate = new X509Certificate(der).toString()
+      if (output !== undefined) await writeFile(output, certificate)
+      const shown = { ...(output === undefined ? { certificate } : { output }), caFingerprint: fingerprintOf(der) }
+      tell(operator, options, shown, output === undefined ? [certificate.trimEnd()] : [`certificate  in ${output}`])
+    })
+  program
     .command('serve')
     .option('--listen <host:port>', 'the hosted store', '127.0.0.1:9200')
     .description('run the provider until it is interrupted; says on stdout, as JSON, what it listens on')
@@ -67,6 +83,11 @@ export function servingCommands(program: Command, operator: Operator): void {
         lock.close()
       }
     })
+}
+
+/** As `status` shows it. */
+function fingerprintOf(der: Uint8Array): string {
+  return hash('sha256', der, 'hex')
 }
 
 function configBytes(state: string, { token, name, hostSuffix }: InitOptions): Buffer {

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Administration, AdministrationError } from '../../format/administration.ts'
-import type { JobId } from '../../format/bytes.ts'
+import type { DeviceId, JobId } from '../../format/bytes.ts'
 import { FormatError } from '../../format/fault.ts'
 import type { KeyRelease } from '../../format/release.ts'
 import { DRIVE, parseVolume } from '../../format/volume.ts'
@@ -52,7 +52,7 @@ export async function takeDrivesIn(
   const administration = await desk.administer()
   try {
     const station = await stationSecret(desk.directory, administration)
-    await beginIntake(administration, job)
+    await beginIntake(administration, job, device)
     const { freshness } = request
     const options: IntakeOptions = {
       drives: request.drives,
@@ -75,8 +75,15 @@ export async function takeDrivesIn(
   }
 }
 
-async function beginIntake(administration: Administration, job: JobId): Promise<void> {
+/** What a drive says of itself moves no job to `taking-in` unless the job has such a device. */
+async function beginIntake(administration: Administration, job: JobId, device: DeviceId): Promise<void> {
   try {
+    const { devices } = await administration.showJob(job)
+    if (devices.length > 0 && !devices.some(each => each.device === device))
+      throw new IntakeError(
+        'wrong-job',
+        `the drive says that it is of device ${device}, which is none of job ${job}: it is another job's, or was changed`,
+      )
     await administration.beginIntake(job)
   } catch (cause) {
     if (cause instanceof AdministrationError && cause.fault === 'not-found')
@@ -85,6 +92,8 @@ async function beginIntake(administration: Administration, job: JobId): Promise<
         `the drive says that it is of job ${job}, and there is no such job here: it is another provider's, or was changed`,
         { cause },
       )
+    if (cause instanceof AdministrationError && cause.fault === 'state')
+      throw new AdministrationError('state', `job ${job}, of which the drive says it is: ${cause.message}`, { cause })
     throw cause
   }
 }

@@ -16,8 +16,9 @@ export function administrationOf(on: {
   intake: Intake
   audit: Audit
   status: () => Promise<AuthorityStatus>
+  caCertificate: Buffer
 }): Administration {
-  const { accounts, jobs, devices, intake, audit, status } = on
+  const { accounts, jobs, devices, intake, audit, status, caCertificate } = on
 
   const change = async <T>(what: string, about: string, work: () => Promise<T>): Promise<T> => {
     const entry = { what, who: 'operator', about }
@@ -69,6 +70,7 @@ export function administrationOf(on: {
     destroyJobKey: job => change('key destroy', job, () => jobs.destroyKey(job)),
     verifyAudit: () => look(audit.verify),
     status: () => look(status),
+    caCertificate: async () => caCertificate,
   }
 }
 

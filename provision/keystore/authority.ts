@@ -78,7 +78,15 @@ export async function openAuthority(config: AuthorityConfig): Promise<Authority>
     let closed: Promise<void> | null = null
     return {
       release: auditedRelease({ ...verbs, ...intake, ...proofVerbs(proofs) }, audit),
-      administration: administrationOf({ accounts, jobs, devices, intake, audit, status }),
+      administration: administrationOf({
+        accounts,
+        jobs,
+        devices,
+        intake,
+        audit,
+        status,
+        caCertificate: facts.caCertificate,
+      }),
       close() {
         closed ??= audit.close().then(() => database.destroy())
         return closed

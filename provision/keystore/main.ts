@@ -75,6 +75,12 @@ function authorityConfig(
   return { databasePath, token, virtualHostSuffix, clock: Date.now, tokenProcessId: () => token.processId }
 }
 
+// a parent, or a reader of its log, that has gone ends what is said, not what is done
+for (const stream of [process.stdout, process.stderr])
+  stream.on('error', error => {
+    if (!('code' in error) || error.code !== 'EPIPE') throw error
+  })
+
 process.umask(0o077)
 const [command, path] = process.argv.slice(2)
 const commands: Record<string, ((config: KeystoreConfig) => Promise<void>) | undefined> = { initialise, serve }

@@ -17,7 +17,7 @@ export type Judged = { principal: Principal; proof: RequestProof; target: Signed
 
 /** Judges what callers signed, with secrets that never leave this process. */
 export type Proofs = {
-  /** Faults `no-credential`, `bad-proof`, `disabled`. */
+  /** Faults `no-credential`, `bad-proof`, `expired`, `skewed`, `disabled`. */
   judge(bytes: Uint8Array): Promise<Judged>
   /** The same for the request that created a long upload: its age alone is forgiven. */
   judgeCreation(bytes: Uint8Array): Promise<Judged>
@@ -43,8 +43,11 @@ export function proofsOf(accounts: Accounts, hostSuffix: string | null, clock: (
     if (credential === null) throw new ReleaseError('no-credential', 'no such access key')
     const key = keyOf(credential, proof)
     const verdict = verifyProof(proof, key, new Date(clock()))
-    const old = !verdict.ok && (verdict.fault === 'expired' || verdict.fault === 'skewed') && isPast(proof, clock())
-    if (!verdict.ok && !(age === 'forgiven' && old)) throw new ReleaseError('bad-proof', verdict.message)
+    if (!verdict.ok) {
+      const untimely = verdict.fault === 'expired' || verdict.fault === 'skewed' ? verdict.fault : null
+      const forgiven = age === 'forgiven' && untimely !== null && isPast(proof, clock())
+      if (!forgiven) throw new ReleaseError(untimely ?? 'bad-proof', verdict.message)
+    }
     // after the signature: whoever cannot sign learns nothing of the key's state
     const account = await accounts.byId(credential.account)
     if (credential.disabled || account === null || account.disabled)

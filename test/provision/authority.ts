@@ -74,7 +74,11 @@ export function openAuthority(): Authority {
     const found = keys.get(request.accessKey)
     if (!found) throw new ReleaseError('no-credential', 'no such access key')
     const key = signingKey(found.secretKey, request)
-    if (!verifyProof(request, key, new Date()).ok) throw new ReleaseError('bad-proof', 'signature')
+    const verdict = verifyProof(request, key, new Date())
+    if (!verdict.ok) {
+      const { fault, message } = verdict
+      throw new ReleaseError(fault === 'expired' || fault === 'skewed' ? fault : 'bad-proof', message)
+    }
     return { principal: { account: found.account, name: found.name, accessKey: request.accessKey }, key }
   }
   const epochOf = (account: string): EpochId => {

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import * as s3 from '@aws-sdk/client-s3'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { presignQuery, signRequest } from '../../../access/sign.ts'
 import { type Hosted, openHosted } from '../../../provision/hosted/serve.ts'
 import { type Listener, listen } from '../../../store/s3/listen.ts'
 import { openAuthority } from '../authority.ts'
@@ -182,6 +183,23 @@ test('credentials: unknown, wrong secret, and the authority away', async () => {
   assert.is(await code(owner.send(new s3.ListBucketsCommand({}))), 'SlowDown')
   stranger.destroy()
   liar.destroy()
+})
+
+test('a link past its time and a clock that is off are named as S3 names them', async () => {
+  await owner.send(new s3.PutObjectCommand({ ...at, Key: 'timely', Body: 'now' }))
+  const host: [string, string] = ['host', new URL(listener.url).host]
+  const head = { method: 'GET', rawPath: '/bkt/timely', rawQuery: '', headers: [host] }
+  const ago = (seconds: number) => new Date(Date.now() - seconds * 1000)
+  const link = (age: number) => presignQuery(head, keys, { region: 'r1', time: ago(age), expiresSeconds: 60 })
+  assert.is((await fetch(`${listener.url}/bkt/timely?${link(10)}`)).status, 200)
+  const late = await fetch(`${listener.url}/bkt/timely?${link(61)}`)
+  assert.is(late.status, 403)
+  assert.match(await late.text(), /<Code>AccessDenied<\/Code><Message>Request has expired<\/Message>/)
+  const { headers } = signRequest(head, keys, { region: 'r1', time: ago(1000), payload: 'UNSIGNED-PAYLOAD' })
+  const sent = headers.filter(([name]) => name !== 'host').map(([name, value]): [string, string] => [name, value])
+  const skewed = await fetch(`${listener.url}/bkt/timely`, { headers: sent })
+  assert.is(skewed.status, 403)
+  assert.match(await skewed.text(), /<Code>RequestTimeTooSkewed</)
 })
 
 test('buckets: only one’s own are listed, a name is taken once', async () => {

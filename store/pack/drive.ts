@@ -1,4 +1,4 @@
-import { mkdir, open, readdir, readFile, stat, statfs } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type EpochId, type PackId, parseId } from '../../format/bytes.ts'
 import { FormatError } from '../../format/fault.ts'
@@ -124,7 +124,13 @@ export type DriveFile = {
 /** A file for reading at offsets; `read` gives fewer bytes only at its end. */
 export async function openForReading(path: string): Promise<DriveFile> {
   const file = await open(path, 'r')
-  const { size } = await stat(path)
+  let size: number
+  try {
+    size = (await file.stat()).size
+  } catch (error) {
+    await file.close()
+    throw error
+  }
   return {
     size,
     async read(offset, length) {

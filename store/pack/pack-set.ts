@@ -163,7 +163,7 @@ export class PackSet {
     try {
       return await (await opening).read(offset, length)
     } catch (cause) {
-      this.#readers.delete(pack)
+      if (this.#readers.get(pack) === opening) this.#forget(pack)
       // a reader that was just closed to make room: open it again
       if (isCode(cause, 'EBADF')) return this.read(pack, offset, length)
       throw new StoreError('damaged', `pack ${pack} cannot be read at ${offset}`, { cause })

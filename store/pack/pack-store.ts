@@ -77,7 +77,12 @@ export async function openPackStore(options: PackStoreOptions): Promise<PackStor
   engine = new Engine(owner, source, packs, index, epochs, sequence, now)
   sequence = 0
   const leaves = tails.flatMap(tail => tail.leaves)
-  if (leaves.length > 0) await chain.close(leaves, null, 'closed-by-recovery')
+  try {
+    if (leaves.length > 0) await chain.close(leaves, null, 'closed-by-recovery')
+  } catch (error) {
+    await packs.close()
+    throw error
+  }
   const recovered: Recovered = {
     objects: leaves.length,
     torn: tails.flatMap(({ pack, torn }) => (torn === null ? [] : [{ pack, reason: torn }])),

@@ -9,7 +9,9 @@ const SCAN_BYTES = 4 << 20
 
 /**
  * Frames of a pack up to `length`. Where one is not sound, that is said, and the walk goes on at the next frame that is: damage does not
- * hide what lies behind it. Bodies are found again by the commits that name them.
+ * hide what lies behind it. Bodies are found again by the commits that name them. A frame that is whole itself and only does not follow
+ * the one before is said to be broken, and given all the same (`walkSound` of the device's recovery goes on behind it): whoever forged
+ * the frame before it must not take this one's object along.
  *
  * @returns checksum of the last frame
  */

@@ -1,6 +1,7 @@
 /** The parent's side of the token process: starts it, asks it one thing at a time, starts it again when it dies or hangs. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { getCompileCacheDir } from 'node:module'
 import { Duplex } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -38,6 +39,12 @@ export type Ask = <Name extends CommandName>(
   params: Commands[Name]['params'],
 ) => Promise<Commands[Name]['answer']>
 
+/** A child that starts as this one did finds its code compiled. */
+function compileCache(): Record<string, string> {
+  const directory = getCompileCacheDir()
+  return directory === undefined ? {} : { NODE_COMPILE_CACHE: directory }
+}
+
 /** One child. `lost` is why it can not be asked any more. */
 class Child {
   readonly process: ChildProcess
@@ -50,7 +57,7 @@ class Child {
     // A string URL is not rewritten by the compiler: the child runs from source or from what was built, as this file does.
     const main = new URL(`./process/main.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`, import.meta.url)
     this.process = spawn(process.execPath, [fileURLToPath(main)], {
-      env: { ...config.environment },
+      env: { ...compileCache(), ...config.environment },
       cwd: '/',
       stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'], // vendor modules write to stdout and stderr as they like
     })

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { getCompileCacheDir } from 'node:module'
 import { createInterface } from 'node:readline'
 import { Readable } from 'node:stream'
 
@@ -57,8 +58,10 @@ export async function initialiseKeystore(program: KeystoreProgram): Promise<Reco
 }
 
 function launch({ entry, config }: KeystoreProgram, command: string): ChildProcess {
+  // the one thing of ours that it is given: where its code lies compiled
+  const directory = getCompileCacheDir()
   const child = spawn(process.execPath, [entry, command, config], {
-    env: {},
+    env: directory === undefined ? {} : { NODE_COMPILE_CACHE: directory },
     cwd: '/',
     stdio: ['pipe', 'pipe', 'inherit'],
   })

@@ -1,4 +1,4 @@
-import { truncate } from 'node:fs/promises'
+import { rm, truncate } from 'node:fs/promises'
 import type { DeviceId } from '../../format/bytes.ts'
 import { type Checkpoint, verifyCheckpoint } from '../../format/checkpoint.ts'
 import { FormatError } from '../../format/fault.ts'
@@ -97,7 +97,10 @@ export async function readPacks(
         const read = windowed(file.read)
         const header = await headerOrNull(read, file.size)
         // a crash between creating the file and its header: nothing was ever acknowledged from it
-        if (header === null) continue
+        if (header === null) {
+          await rm(path)
+          continue
+        }
         if (
           header.pack !== name ||
           header.job !== owner.job ||

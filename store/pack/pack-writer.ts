@@ -1,4 +1,4 @@
-import { type FileHandle, open } from 'node:fs/promises'
+import { type FileHandle, open, rm } from 'node:fs/promises'
 import type { DriveId, PackId } from '../../format/bytes.ts'
 import { encodePackHeader, type PackHeader } from '../../format/frame.ts'
 import { PACK_START, type WalkStart } from '../../format/pack-walk.ts'
@@ -50,6 +50,8 @@ export class PackWriter {
       return new PackWriter(file, drive, header)
     } catch (cause) {
       await file?.close().catch(() => undefined)
+      // a file without a header is no pack: nothing was acknowledged from it
+      if (file !== null) await rm(path, { force: true }).catch(() => undefined)
       throw writeFault(cause, path)
     }
   }

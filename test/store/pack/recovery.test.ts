@@ -172,6 +172,32 @@ test('an older state of the drive than the device remembers is refused', async (
   }
 })
 
+test('a pack whose header was never written is no pack, and is not shipped', async () => {
+  const device = await makeDevice({ readBack: 'none' })
+  try {
+    const store = await device.open()
+    await putText(store, 'one', 'one')
+    const head = device.head
+    const copy = snapshot(device, 'killed')
+    await store.close()
+    for (const [name, bytes] of [
+      ['aa', 0],
+      ['bb', 57],
+    ] as const)
+      writeFileSync(join(copy, 'packs', `${name.repeat(16)}.pack`), Buffer.alloc(bytes))
+    const opened = await reopen(device, copy, head)
+    assert.is(await getText(opened, 'one'), 'one')
+    const sealed = await opened.seal()
+    await opened.close()
+    assert.equal(
+      readdirSync(join(copy, 'packs')).sort(),
+      sealed.checkpoint.packs.map(each => `${each.pack}.pack`).sort(),
+    )
+  } finally {
+    device.remove()
+  }
+})
+
 test('a multipart upload goes on after a restart without its index', async () => {
   const device = await makeDevice({ readBack: 'none' })
   try {

@@ -103,6 +103,14 @@ async function judgeGrant(file: GrantFile, settings: SettingsFile, now: number):
       'refused',
       `this grant expired on ${new Date(grant.expiresAt).toISOString()}: ask the provider for a new one`,
     )
+  // what the grant asks for and this version cannot keep is refused, never left out
+  if (grant.mode === 'export')
+    throw new AgentError('refused', 'this grant is for an export; this version of the agent takes import jobs only')
+  if (grant.namesAfterSeal === 'destroyed')
+    throw new AgentError(
+      'refused',
+      'this grant wants names destroyed at the seal; this version of the agent cannot, and does not take the job',
+    )
   if (grant.counter < settings.value.grantCounter)
     throw new AgentError('refused', 'this grant is older than one that this device has taken already')
   return grant

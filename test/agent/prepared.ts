@@ -37,6 +37,7 @@ export async function prepareDevice(
     mode?: JobMode
     limits?: Partial<Grant['epochLimits']>
     readBack?: Grant['readBack']
+    namesAfterSeal?: Grant['namesAfterSeal']
     expiresAt?: number
     buckets?: string[]
   } = {},
@@ -79,7 +80,7 @@ export async function prepareDevice(
     epochLimits: { objects: 10_000, bytes: 2 ** 38, seconds: 600, idleSeconds: 60, ...options.limits },
     digest: 'fast',
     readBack: options.readBack ?? 'sample',
-    namesAfterSeal: 'kept',
+    namesAfterSeal: options.namesAfterSeal ?? 'kept',
     returnAddress: 'The provider, Dock 1',
   }
   const signed = await signGrant(grant, message => provider.sign('grants', message))

@@ -1,5 +1,6 @@
-import { randomBytes, timingSafeEqual } from 'node:crypto'
+import { timingSafeEqual } from 'node:crypto'
 import { FormatError } from './fault.ts'
+import { randomOf } from './random.ts'
 
 /** 128-bit random identifiers, 32 lower-case hex digits in memory, 16 bytes on media. */
 type Id<Brand extends string> = string & { readonly brand: Brand }
@@ -17,7 +18,7 @@ export const NO_ID = '0'.repeat(32)
 const HEX_ID = /^[0-9a-f]{32}$/
 
 export function newId<T extends AnyId>(): T {
-  return randomBytes(ID_BYTES).toString('hex') as T
+  return randomOf(ID_BYTES).toString('hex') as T
 }
 
 /** @throws FormatError "malformed" - not 32 lower-case hex digits */

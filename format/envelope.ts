@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, hash, type KeyObject, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, hash, type KeyObject } from 'node:crypto'
 import {
   asBuffer,
   type EpochId,
@@ -15,6 +15,7 @@ import { DIGEST_BYTES, type DigestId, parseDigestId, SHA_256 } from './digest.ts
 import { FormatError } from './fault.ts'
 import { label } from './kdf.ts'
 import { METADATA_LIMIT } from './metadata.ts'
+import { randomOf } from './random.ts'
 
 /** A sealed object's kinds. A tombstone has no envelope but shares the numbering in leaves. */
 export const OBJECT = 1
@@ -158,7 +159,7 @@ export function sealEnvelope(
   const fixed = encodeFixed(fields)
   const out = Buffer.alloc(AT.metadata + fields.sealedMetadata.length + fields.parts.length * PART_BYTES)
   fixed.copy(out)
-  const nonce = randomBytes(12)
+  const nonce = randomOf(12)
   nonce.copy(out, AT.nonce)
   const cipher = createCipheriv('aes-256-gcm', wrapKey, nonce)
   cipher.setAAD(wrapAad(coreHash, fixed, fields.sealedMetadata, context))

@@ -1,7 +1,8 @@
-import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject } from 'node:crypto'
 import { asBuffer, type EpochId, equalBytes, idBytes, type JobId } from './bytes.ts'
 import { FormatError } from './fault.ts'
 import { expand, label } from './kdf.ts'
+import { randomOf } from './random.ts'
 
 /**
  * What is derived from an epoch key, once. The epoch key itself is wiped by whoever made it.
@@ -43,7 +44,7 @@ const TAG_BYTES = 16
 
 /** AES-256-GCM with a random nonce: nonce 12 ‖ ciphertext ‖ tag 16. At most 2^32 uses a key: NIST SP 800-38D §8.3; ours see 10,000. */
 export function sealSmall(key: KeyObject, plaintext: Uint8Array, aad: Uint8Array): Buffer {
-  const nonce = randomBytes(NONCE_BYTES)
+  const nonce = randomOf(NONCE_BYTES)
   const cipher = createCipheriv('aes-256-gcm', key, nonce)
   cipher.setAAD(aad)
   const text = cipher.update(plaintext)

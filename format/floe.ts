@@ -1,7 +1,8 @@
-import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject, randomFillSync } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject } from 'node:crypto'
 import { asBuffer, equalBytes, writeLength } from './bytes.ts'
 import { FormatError } from './fault.ts'
 import { expand } from './kdf.ts'
+import { randomOf } from './random.ts'
 
 /**
  * FLOE (C2SP FLOE.md): random-access authenticated encryption, AES-256-GCM with HKDF-Expand-SHA-384.
@@ -34,15 +35,8 @@ function encodeParameters(parameters: FloeParameters): Buffer {
   return out
 }
 
-const NONCE_POOL = Buffer.allocUnsafeSlow(NONCE_BYTES * 512)
-let nonceAt = NONCE_POOL.length
 function fillNonce(target: Buffer, offset: number): void {
-  if (nonceAt === NONCE_POOL.length) {
-    randomFillSync(NONCE_POOL)
-    nonceAt = 0
-  }
-  NONCE_POOL.copy(target, offset, nonceAt, nonceAt + NONCE_BYTES)
-  nonceAt += NONCE_BYTES
+  randomOf(NONCE_BYTES).copy(target, offset)
 }
 
 /** One message: its header, and its segments in any order. Both directions share the key schedule. */
@@ -67,7 +61,7 @@ export class Floe {
   static start(key: Uint8Array, aad: Uint8Array, parameters: FloeParameters = DEFAULT_PARAMETERS): Floe {
     const header = Buffer.alloc(FLOE_HEADER_BYTES)
     encodeParameters(parameters).copy(header)
-    randomFillSync(header, PARAMETER_BYTES, IV_BYTES)
+    randomOf(IV_BYTES).copy(header, PARAMETER_BYTES)
     const { messageKey, tag, prefix } = Floe.#schedule(key, aad, header)
     tag.copy(header, PARAMETER_BYTES + IV_BYTES)
     return new Floe(header, parameters, messageKey, prefix, aad)

@@ -1,9 +1,9 @@
-import { randomBytes } from 'node:crypto'
 import type { BodySummary } from '../../format/body.ts'
 import type { ObjectId } from '../../format/bytes.ts'
 import type { ObjectContext } from '../../format/context.ts'
 import type { CompositePart, EnvelopeKind } from '../../format/envelope.ts'
 import type { ObjectMetadata } from '../../format/metadata.ts'
+import { randomOf } from '../../format/random.ts'
 import type { PackOwner } from './epoch-source.ts'
 
 /** A sealed body that is ready to be committed: in memory, or written ahead in a pack of its own. */
@@ -34,5 +34,5 @@ export function contextOf(owner: PackOwner, metadata: ObjectName, objectId: Obje
 }
 
 export function newObjectKey(): Buffer {
-  return randomBytes(32)
+  return randomOf(32)
 }

@@ -225,7 +225,7 @@ export function objectVerbs(
               })
             })
             gate.mayWrite()
-            requireCondition(options.condition, readObject(index, bucket, key))
+            if (options.condition !== undefined) requireCondition(options.condition, readObject(index, bucket, key))
           }),
           (bytes, digest) => {
             requireLength(bytes, options.length)

@@ -4,6 +4,8 @@ import type { WriteStream } from 'node:tty'
 export type Terminal = {
   /** one JSON document, or nothing when people read */
   json: boolean
+  /** whether a person looks at a terminal */
+  drawn: boolean
   out: (text: string) => void
   say: (text: string) => void
   /** replaces the line before on a terminal; a plain line every few seconds elsewhere */
@@ -29,6 +31,7 @@ export function openTerminal(
   }
   return {
     json,
+    drawn: draws,
     out: text => void stdout.write(`${text}\n`),
     say(text) {
       settle()

@@ -1,3 +1,4 @@
+import { renderUnicodeCompact } from 'uqr'
 import type { CredentialsAnswer, SealAnswer, StatusAnswer } from '../commander.ts'
 import type { CopyProgress, CopyResult, Remark } from '../copy/report.ts'
 import { bytesInWords, durationInWords, progressInWords, type Terminal } from '../terminal.ts'
@@ -78,8 +79,10 @@ export function showSeal(terminal: Terminal, answer: SealAnswer): void {
     terminal.say(`not shipped: the upload of ${each.bucket}/${each.key} was never completed`)
   terminal.out(`sealed: ${answer.objects.toLocaleString('en-US')} objects, ${bytesInWords(answer.bytes)}`)
   terminal.out('')
-  terminal.out(`    seal code   ${answer.code}`)
+  terminal.out(`    seal code   ${answer.code}   (seal ${answer.sealNumber})`)
   terminal.out('')
+  // for a camera; elsewhere it would only be noise in a log
+  if (terminal.drawn) terminal.out(renderUnicodeCompact(`${answer.code} ${answer.sealNumber}`))
   terminal.out(
     'Send the seal code (or the file seal.json) to the provider by another road than the drive: it proves which seal is the newest.',
   )

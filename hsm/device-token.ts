@@ -49,7 +49,7 @@ export async function prepareDeviceToken(place: DeviceTokenPlace): Promise<Buffe
   chmodSync(place.directory, 0o700)
   if (place.uri === undefined && !existsSync(join(place.directory, FILE.share)))
     await initialiseSoftHsm(place.directory)
-  const token = await openPkcs11Token(config(place, firstPin(place)))
+  const token = await openPkcs11Token({ ...config(place, firstPin(place)), enrolment: 'opening' })
   try {
     const identity = (await token.publicKey(DEVICE_KEYS.identity)) ?? (await token.makeSigningKey(DEVICE_KEYS.identity))
     const suite = token.profile.suites.some(each => each.suite === 0x0010 && each.outcome === 'passed')

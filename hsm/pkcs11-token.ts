@@ -11,7 +11,7 @@ import {
   type SymmetricSuite,
   type WrapSuite,
 } from '../format/wrap-suite.ts'
-import { enrol, type TokenProbe } from './enrol.ts'
+import { type Enrolment, enrol, type TokenProbe } from './enrol.ts'
 import { type Pkcs11Uri, readPin } from './pkcs11-uri.ts'
 import type { TokenIdentity } from './process/messages.ts'
 import { type SymmetricToken, TokenError, type TokenProfile } from './token.ts'
@@ -27,6 +27,8 @@ export type Pkcs11TokenConfig = TokenProcessConfig & {
   pin?: Uint8Array
   /** Of an earlier enrolment: no self-tests are run, and another token or module than the profile's is refused. */
   profile?: TokenProfile
+  /** what an enrolment proves; `all` unless said */
+  enrolment?: Enrolment
 }
 
 export const TOKEN_TIMEOUTS = { callTimeoutMs: 10_000, generateTimeoutMs: 120_000 } as const
@@ -73,7 +75,7 @@ export async function openPkcs11Token(config: Pkcs11TokenConfig): Promise<Pkcs11
     await child.start()
     if (found === null) throw new TokenError('absent', 'the token did not say who it is')
     const identity: TokenIdentity = found
-    const suites = config.profile?.suites ?? (await enrol(probe(child)))
+    const suites = config.profile?.suites ?? (await enrol(probe(child), config.enrolment))
     const profile = { ...identity, moduleDigest, suites }
     if (config.profile !== undefined) requireSameToken(config.profile, profile)
     return pkcs11Token(child, profile)

@@ -17,7 +17,7 @@ const LABEL = 'sealift-provider'
 export async function openProviderToken(config: KeystoreConfig): Promise<Pkcs11Token> {
   const { profile: profilePath } = keystorePaths(config.state)
   const profile = existsSync(profilePath) ? verifyTokenProfile(readFileSync(profilePath)).profile : undefined
-  return openPkcs11Token({ ...place(config), ...TOKEN_TIMEOUTS, ...(profile && { profile }) })
+  return openPkcs11Token({ ...place(config), ...TOKEN_TIMEOUTS, ...(profile ? { profile } : { enrolment: 'opening' }) })
 }
 
 /** Makes the SoftHSM token with a PIN of 192 random bits; a token that a URI names is there already. */

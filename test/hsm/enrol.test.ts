@@ -31,6 +31,37 @@ test('what a token has not got is absent, what it answers rightly is passed', as
   ])
 })
 
+test('a token that is only to open proves one suite, the preferred one that it can; what was not asked for is absent', async () => {
+  const asked: number[] = []
+  const counting = (probe: TokenProbe): TokenProbe => ({
+    ...probe,
+    makeTemporaryPair(label, suiteId) {
+      asked.push(suiteId)
+      return probe.makeTemporaryPair(label, suiteId)
+    },
+  })
+  const found = await enrol(counting(openingProbe()), 'opening')
+  assert.equal(asked, [0x0010])
+  assert.equal(
+    found.map(each => each.outcome),
+    ['passed', 'absent', 'absent', 'absent'],
+  )
+  assert.match(found[1]?.detail ?? '', 'not asked for')
+
+  const other = openingProbe()
+  const falling: TokenProbe = {
+    ...other,
+    makeTemporaryPair: (label, suiteId) =>
+      suiteId === 0x0010
+        ? Promise.reject(new TokenError('unsupported', 'no P-256 here'))
+        : other.makeTemporaryPair(label, suiteId),
+  }
+  assert.equal(
+    (await enrol(falling, 'opening')).map(each => each.outcome),
+    ['absent', 'passed', 'absent', 'absent'],
+  )
+})
+
 test('a token that opens to something else has failed', async () => {
   const wrong = { ...openingProbe(), open: async () => Buffer.alloc(32) }
   assert.equal((await outcomes(wrong)).slice(0, 2), [

@@ -55,6 +55,8 @@ export async function tell(
 ): Promise<Result> {
   const started = performance.now()
   const misses: string[] = []
+  const source = await readSource(directory, '')
+  if (source.files.length === 0) throw new Error(`${directory} holds no file: give a directory with something in it`)
   screen.step('The provider makes its authority: a token, keys, certificates')
   const made = await ask<{ tokenOperations: number }>('sealift-provider', provider(place, 'init'))
   const service = await serve<ProviderReady>('sealift-provider', provider(place, 'serve', '--listen', '127.0.0.1:0'))
@@ -64,7 +66,6 @@ export async function tell(
     const { job, owner, stranger } = await order(place, screen)
 
     screen.step('The customer copies a directory onto the drive; everything is sealed on the way')
-    const source = await readSource(directory, '')
     const { copied, sealed, deviceOperations } = await fill(directory, place, screen, misses)
     if (copied.files !== source.files.length) misses.push(`${copied.files} of ${source.files.length} files were copied`)
 

@@ -54,7 +54,7 @@ function first(items: string[], what: string): string {
   return item
 }
 
-const packsOf = (drive: string): string[] => filesIn(drive, 'packs').filter(path => statSync(path).size > 4096)
+const packsOf = (drive: string): string[] => filesIn(drive, 'packs').filter(path => statSync(path).size > 1024)
 
 /** Changes bytes of a file in place; `change` is given `length` of them. */
 function edit(path: string, offset: number, length: number, change: (bytes: Buffer) => void): void {
@@ -113,7 +113,7 @@ export const TAMPERINGS: Tampering[] = [
     name: 'a pack put there twice',
     apply: async drive => copyFileSync(first(packsOf(drive), 'pack'), join(drive, 'packs', `${'ab'.repeat(16)}.pack`)),
   },
-  { name: 'two objects exchanged', apply: drive => swapBodies(drive) },
+  { name: 'bytes of two objects exchanged', apply: drive => swapBodies(drive) },
   { name: 'the drive said to be another job’s', apply: async drive => otherJob(drive) },
 ]
 
@@ -128,7 +128,7 @@ async function flipLeaves(drive: string): Promise<void> {
 }
 
 function cutShort(path: string): void {
-  truncateSync(own(path), statSync(path).size - 10_000 > 0 ? statSync(path).size - 10_000 : 1000)
+  truncateSync(own(path), Math.max(1000, statSync(path).size - 10_000))
 }
 
 function addBytes(path: string): void {
@@ -148,7 +148,10 @@ async function swapBodies(drive: string): Promise<void> {
     })
     return
   }
-  throw new Error('the directory has too few small files to exchange two')
+  // a directory of one file: its own bytes change places instead
+  const pack = first(packsOf(drive), 'pack')
+  const body = await frameOf(pack, FRAME.body)
+  edit(pack, body.offset + 16 + 28, 64, bytes => bytes.swap16())
 }
 
 /** The first two bodies of a pack that are small enough to be held. */

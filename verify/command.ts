@@ -13,39 +13,35 @@ import { checkCustody, checkProofFile, checkReceipts } from './statements.ts'
 export type Terminal = { out: (text: string) => void; error: (text: string) => void; errorIsTerminal: boolean }
 export const EXIT = { ok: 0, failure: 1, usage: 2, integrity: 65, io: 74 } as const
 
-type Options = { ca?: string; json?: boolean; sealCode?: string; deep?: boolean; certificate?: string }
+type Options = { ca?: string; sealCode?: string; deep?: boolean; certificate?: string }
 
 /** The whole command. @returns its exit code */
 export async function verifyCommand(words: string[], terminal: Terminal): Promise<number> {
   let exit: number = EXIT.ok
-  const run = async (
-    check: Report['check'],
-    subject: string,
-    options: Options,
-    work: (report: Report) => Promise<void>,
-  ) => {
+  const run = async (check: Report['check'], subject: string, work: (report: Report) => Promise<void>) => {
     const report = startReport(check, subject)
     await work(report)
-    terminal.out(options.json ? `${reportJson(report)}\n` : `${reportLines(report).join('\n')}\n`)
+    terminal.out(json() ? `${reportJson(report)}\n` : `${reportLines(report).join('\n')}\n`)
     if (report.faults.length > 0) exit = EXIT.integrity
   }
   const program = new Command('sealift-verify')
     .description('Checks what Sealift signed, offline: no token, no key, no network.')
+    .option('--json', 'one JSON document instead of lines')
     .exitOverride()
     .configureOutput({ writeOut: terminal.out, writeErr: terminal.error })
     .addHelpText('after', HELP)
+  const json = (): boolean => program.opts<{ json?: boolean }>().json === true
   const add = (name: string, summary: string): Command =>
     program
       .command(name)
       .description(summary)
       .option('--ca <file>', 'certificate (PEM or DER) of the authority that you trust')
-      .option('--json', 'one JSON document instead of lines')
   add('manifest', 'a manifest file, or a whole drive')
     .argument('<path>')
     .option('--seal-code <code>', 'the code that was printed at the seal: shows that no older seal was put back')
     .option('--deep', "on a drive: read every object's bytes and compare their digests")
     .action((subject: string, options: Options) =>
-      run('manifest', subject, options, async report => {
+      run('manifest', subject, async report => {
         const ca = await caOf(options)
         const checks = { ca, sealCode: options.sealCode ?? null }
         if (!(await isFolder(subject))) {
@@ -54,7 +50,7 @@ export async function verifyCommand(words: string[], terminal: Terminal): Promis
           return
         }
         const progress = (total: number) =>
-          terminal.errorIsTerminal && !options.json
+          terminal.errorIsTerminal && !json()
             ? terminalProgress(terminal.error, total, () => performance.now())
             : SILENT
         await checkDrive(subject, { ...checks, deep: options.deep ?? false, progress }, report)
@@ -63,18 +59,18 @@ export async function verifyCommand(words: string[], terminal: Terminal): Promis
   add('proof', 'that one object is in a signed set')
     .argument('<file>')
     .action((subject: string, options: Options) =>
-      run('proof', subject, options, async report => checkProofFile(subject, await caOf(options), report)),
+      run('proof', subject, async report => checkProofFile(subject, await caOf(options), report)),
     )
   add('receipts', "the provider's receipts, every line")
     .argument('<file>')
     .action((subject: string, options: Options) =>
-      run('receipts', subject, options, async report => checkReceipts(subject, await caOf(options), report)),
+      run('receipts', subject, async report => checkReceipts(subject, await caOf(options), report)),
     )
   add('custody', "a device's custody log")
     .argument('<file>')
     .option('--certificate <file>', "the device's certificate; else that in the grant beside the log")
     .action((subject: string, options: Options) =>
-      run('custody', subject, options, async report =>
+      run('custody', subject, async report =>
         checkCustody(path.resolve(subject), await caOf(options), options.certificate ?? null, report),
       ),
     )

@@ -186,7 +186,7 @@ scene('it is sealed: a code is shown, writes are refused until it is reopened, a
     // one object's place under the seal, shown without the others
     const file = join(device.root, 'k7.proof')
     assert.is((await sealift(device, ['proof', 's3://b/k7', '--output', file])).code, 0)
-    const proved = await run('sealift-verify', ['proof', '--json', file])
+    const proved = await run('sealift-verify', ['--json', 'proof', file])
     assert.is(proved.code, 0, proved.stderr + proved.stdout)
     const forged = JSON.parse(readFileSync(file, 'utf8'))
     writeFileSync(file, JSON.stringify({ ...forged, index: forged.index + 1 }))

@@ -1,4 +1,4 @@
-import { type DeviceId, idBytes, type JobId } from './bytes.ts'
+import { idBytes, type JobId } from './bytes.ts'
 import { Fields } from './cbor.ts'
 import { JOB_MODES, type JobMode } from './grant.ts'
 import { parseSigned, type Sign, signMessage, verifySigned } from './signed.ts'
@@ -53,6 +53,3 @@ export function verifyJobOrder(bytes: Uint8Array, signer: Uint8Array): JobOrder 
   fields.end()
   return order
 }
-
-/** A device of a job as the authority knows it; what a drive says of itself does not count. */
-export type JobDevice = { device: DeviceId; identitySpki: Buffer; grantHash: Buffer }

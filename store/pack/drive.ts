@@ -62,10 +62,6 @@ export function readGrantFile(drive: Drive): Promise<Buffer> {
   return readFile(join(drive.path, DRIVE.grant))
 }
 
-export function writeGrantFile(drive: Drive, bytes: Uint8Array): Promise<void> {
-  return writeFileDurable(join(drive.path, DRIVE.grant), bytes, FILE_MODE)
-}
-
 export function packPath(drive: Drive, pack: PackId): string {
   return join(drive.path, packName(pack))
 }

@@ -1,4 +1,5 @@
 import { type Checkpoint, peekCheckpoint } from '../../format/checkpoint.ts'
+import { selfTestDigests } from '../../format/digest.ts'
 import type { Proof } from '../../format/proof.ts'
 import { sealCode } from '../../format/seal-code.ts'
 import { encodeSealFile } from '../../format/volume.ts'
@@ -66,16 +67,17 @@ export type PackStore = MultipartStore & {
  */
 export async function openPackStore(options: PackStoreOptions): Promise<PackStore> {
   const { drives, owner, source, index, now } = options
+  // before anything is sealed with it
+  selfTestDigests()
   const last = await readChain(options)
   const { closed, tails, lost } = await readPacks(options, last)
-  let sequence = Math.max(last?.checkpoint.lastSequence ?? 0, ...tails.map(tail => tail.lastSequence))
+  const sequence = Math.max(last?.checkpoint.lastSequence ?? 0, ...tails.map(tail => tail.lastSequence))
   let engine: Engine | null = null
   const packs = new PackSet(drives, owner, closed, now, () => engine?.nextSequence ?? sequence + 1)
   const totals = (): Totals => readTotals(index)
   const chain = new Chain(owner, source, packs, index, last, { now, remember: options.remember, totals })
   const epochs = newEpochs(options, chain)
   engine = new Engine(owner, source, packs, index, epochs, sequence, now)
-  sequence = 0
   const leaves = tails.flatMap(tail => tail.leaves)
   try {
     if (leaves.length > 0) await chain.close(leaves, null, 'closed-by-recovery')

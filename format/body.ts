@@ -133,6 +133,47 @@ export class BodySealer {
   }
 }
 
+/** A whole sealed body, and what is known of it. */
+export type SealedBody = { coreHeader: Buffer; body: Buffer; summary: BodySummary }
+
+/**
+ * Seals what is at hand whole: the same bytes as a `BodySealer` would leave, without its state.
+ *
+ * @param objectKey - 32 random bytes for this one body
+ */
+export function sealBody(
+  objectId: ObjectId,
+  objectKey: Uint8Array,
+  plaintext: Uint8Array,
+  digest: 'fast' | 'sha-256' = 'fast',
+  segmentBytes = DEFAULT_SEGMENT_BYTES,
+): SealedBody {
+  const prefix = encodeCorePrefix(objectId, segmentBytes)
+  const floe = Floe.start(objectKey, floeAad(prefix), { segmentBytes, rotationBits: 20 })
+  const body = Buffer.allocUnsafe(bodyLength(plaintext.length, segmentBytes))
+  prefix.copy(body)
+  floe.header.copy(body, prefix.length)
+  const room = segmentBytes - SEGMENT_OVERHEAD
+  const count = segmentCount(plaintext.length, segmentBytes)
+  for (let index = 0, at = CORE_HEADER_BYTES; index < count; index++) {
+    const piece = plaintext.subarray(index * room, (index + 1) * room)
+    at += floe.sealSegment(index, piece, index === count - 1, body, at)
+  }
+  floe.close()
+  const digestId = digest === 'sha-256' || body.length <= SHORT_BODY_BYTES ? SHA_256 : BLAKE3_256
+  return {
+    coreHeader: body.subarray(0, CORE_HEADER_BYTES),
+    body,
+    summary: {
+      objectId,
+      plaintextLength: plaintext.length,
+      bodyLength: body.length,
+      digestId,
+      digest: digestOf(digestId, body),
+    },
+  }
+}
+
 /** Reads `length` bytes at `offset` of the body; fewer only when the medium is cut short. */
 export type ReadBody = (offset: number, length: number) => Promise<Buffer>
 

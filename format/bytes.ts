@@ -58,6 +58,22 @@ export function prefixed(bytes: Uint8Array | string): Buffer {
   return out
 }
 
+/** `head`, then every part as BE32 length ‖ bytes. */
+export function prefixedList(head: Uint8Array, parts: readonly (Uint8Array | string)[]): Buffer {
+  let length = head.length
+  for (const part of parts) length += 4 + (typeof part === 'string' ? Buffer.byteLength(part) : part.length)
+  const out = Buffer.allocUnsafe(length)
+  out.set(head, 0)
+  let at = head.length
+  for (const part of parts) {
+    const written = typeof part === 'string' ? out.write(part, at + 4, 'utf8') : part.length
+    if (typeof part !== 'string') out.set(part, at + 4)
+    out.writeUInt32BE(written, at)
+    at += 4 + written
+  }
+  return out
+}
+
 /** Constant time in the contents; lengths are public. */
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && timingSafeEqual(a, b)

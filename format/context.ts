@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { idBytes, type JobId, type ObjectId, prefixed } from './bytes.ts'
+import { idBytes, type JobId, type ObjectId, prefixedList } from './bytes.ts'
 import { label } from './kdf.ts'
 
 /**
@@ -22,21 +22,15 @@ export type ObjectContext = {
 
 /** SHA-384 over the length-prefixed fields. */
 export function objectContextHash(context: ObjectContext): Buffer {
+  const place = prefixedList(label('context'), [
+    context.account,
+    context.job === null ? '' : idBytes(context.job),
+    context.bucket,
+    context.key,
+    idBytes(context.objectId),
+    context.part?.upload ?? '',
+  ])
   const number = Buffer.alloc(4)
   number.writeUInt32BE(context.part?.number ?? 0)
-  return hash(
-    'sha384',
-    Buffer.concat([
-      label('context'),
-      prefixed(context.account),
-      prefixed(context.job === null ? '' : idBytes(context.job)),
-      prefixed(context.bucket),
-      prefixed(context.key),
-      prefixed(idBytes(context.objectId)),
-      prefixed(context.part?.upload ?? ''),
-      number,
-      prefixed(context.binding ?? ''),
-    ]),
-    'buffer',
-  )
+  return hash('sha384', Buffer.concat([place, prefixedList(number, [context.binding ?? ''])]), 'buffer')
 }

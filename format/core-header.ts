@@ -1,4 +1,4 @@
-import { createHash, hash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { asBuffer, idBytes, needBytes, type ObjectId, readId } from './bytes.ts'
 import { FormatError } from './fault.ts'
 import { FLOE_HEADER_BYTES, MAX_SEGMENT_BYTES, MIN_SEGMENT_BYTES } from './floe.ts'
@@ -35,7 +35,7 @@ export function floeAad(coreHeader: Uint8Array): Buffer {
 
 /** SHA-384 of the whole core header: what envelopes bind. */
 export function coreHeaderHash(coreHeader: Uint8Array): Buffer {
-  return createHash('sha384').update(coreHeader.subarray(0, CORE_HEADER_BYTES)).digest()
+  return hash('sha384', coreHeader.subarray(0, CORE_HEADER_BYTES), 'buffer')
 }
 
 /** @throws FormatError "truncated" | "malformed" | "unsupported" | "limit" */

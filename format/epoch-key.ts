@@ -2,7 +2,7 @@ import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject } fro
 import { asBuffer, type EpochId, equalBytes, idBytes, type JobId } from './bytes.ts'
 import { FormatError } from './fault.ts'
 import { expand, label } from './kdf.ts'
-import { randomOf } from './random.ts'
+import { fillRandom } from './random.ts'
 
 /**
  * What is derived from an epoch key, once. The epoch key itself is wiped by whoever made it.
@@ -44,12 +44,14 @@ const TAG_BYTES = 16
 
 /** AES-256-GCM with a random nonce: nonce 12 ‖ ciphertext ‖ tag 16. At most 2^32 uses a key: NIST SP 800-38D §8.3; ours see 10,000. */
 export function sealSmall(key: KeyObject, plaintext: Uint8Array, aad: Uint8Array): Buffer {
-  const nonce = randomOf(NONCE_BYTES)
-  const cipher = createCipheriv('aes-256-gcm', key, nonce)
+  const out = Buffer.allocUnsafe(NONCE_BYTES + plaintext.length + TAG_BYTES)
+  fillRandom(out, 0, NONCE_BYTES)
+  const cipher = createCipheriv('aes-256-gcm', key, out.subarray(0, NONCE_BYTES))
   cipher.setAAD(aad)
-  const text = cipher.update(plaintext)
+  cipher.update(plaintext).copy(out, NONCE_BYTES)
   cipher.final()
-  return Buffer.concat([nonce, text, cipher.getAuthTag()])
+  cipher.getAuthTag().copy(out, NONCE_BYTES + plaintext.length)
+  return out
 }
 
 /** @throws FormatError "tampered" | "truncated" */

@@ -2,7 +2,7 @@ import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject } fro
 import { asBuffer, equalBytes, writeLength } from './bytes.ts'
 import { FormatError } from './fault.ts'
 import { expand } from './kdf.ts'
-import { randomOf } from './random.ts'
+import { fillRandom } from './random.ts'
 
 /**
  * FLOE (C2SP FLOE.md): random-access authenticated encryption, AES-256-GCM with HKDF-Expand-SHA-384.
@@ -35,9 +35,9 @@ function encodeParameters(parameters: FloeParameters): Buffer {
   return out
 }
 
-function fillNonce(target: Buffer, offset: number): void {
-  randomOf(NONCE_BYTES).copy(target, offset)
-}
+const MESSAGE_KEY = Buffer.from('MESSAGE_KEY:', 'ascii')
+const HEADER_TAG = Buffer.from('HEADER_TAG:', 'ascii')
+const DEK = Buffer.from('DEK:', 'ascii')
 
 /** One message: its header, and its segments in any order. Both directions share the key schedule. */
 export class Floe {
@@ -61,7 +61,7 @@ export class Floe {
   static start(key: Uint8Array, aad: Uint8Array, parameters: FloeParameters = DEFAULT_PARAMETERS): Floe {
     const header = Buffer.alloc(FLOE_HEADER_BYTES)
     encodeParameters(parameters).copy(header)
-    randomOf(IV_BYTES).copy(header, PARAMETER_BYTES)
+    fillRandom(header, PARAMETER_BYTES, IV_BYTES)
     const { messageKey, tag, prefix } = Floe.#schedule(key, aad, header)
     tag.copy(header, PARAMETER_BYTES + IV_BYTES)
     return new Floe(header, parameters, messageKey, prefix, aad)
@@ -99,8 +99,8 @@ export class Floe {
     const prefix = header.subarray(0, PARAMETER_BYTES + IV_BYTES)
     return {
       prefix,
-      messageKey: expand(key, Buffer.concat([prefix, Buffer.from('MESSAGE_KEY:', 'ascii'), aad]), 48),
-      tag: expand(key, Buffer.concat([prefix, Buffer.from('HEADER_TAG:', 'ascii'), aad]), 32),
+      messageKey: expand(key, Buffer.concat([prefix, MESSAGE_KEY, aad]), 48),
+      tag: expand(key, Buffer.concat([prefix, HEADER_TAG, aad]), 32),
     }
   }
 
@@ -110,11 +110,7 @@ export class Floe {
     if (this.#key === null || epoch !== this.#keyEpoch) {
       const counter = Buffer.alloc(8)
       writeLength(counter, epoch * size, 0)
-      const raw = expand(
-        this.#messageKey,
-        Buffer.concat([this.#prefix, Buffer.from('DEK:', 'ascii'), counter, this.#aad]),
-        32,
-      )
+      const raw = expand(this.#messageKey, Buffer.concat([this.#prefix, DEK, counter, this.#aad]), 32)
       this.#key = createSecretKey(raw)
       raw.fill(0)
       this.#keyEpoch = epoch
@@ -130,7 +126,7 @@ export class Floe {
     if (index >= MAX_SEGMENTS) throw new FormatError('limit', 'more than 2^40 segments in one body')
     const length = plaintext.length + SEGMENT_OVERHEAD
     out.writeUInt32BE(final ? length : NOT_FINAL, offset)
-    fillNonce(out, offset + WORD_BYTES)
+    fillRandom(out, offset + WORD_BYTES, NONCE_BYTES)
     const nonceEnd = offset + WORD_BYTES + NONCE_BYTES
     const cipher = createCipheriv('aes-256-gcm', this.#segmentKey(index), out.subarray(offset + WORD_BYTES, nonceEnd))
     cipher.setAAD(segmentAad(index, final))

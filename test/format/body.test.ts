@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { BodySealer, bodyLength, checkBody, openBody } from '../../format/body.ts'
+import { BodySealer, bodyLength, checkBody, openBody, sealBody } from '../../format/body.ts'
 import { newId, type ObjectId } from '../../format/bytes.ts'
 import { BLAKE3_256, digestOf, SHA_256, selfTestDigests, startDigest } from '../../format/digest.ts'
 import { faultOf, faultOfAsync } from './faults.ts'
@@ -44,6 +44,18 @@ for (const length of [0, 1, ROOM - 1, ROOM, ROOM + 1, 2 * ROOM - 1, 2 * ROOM, 2 
     assert.ok((await open(bytes, length)).equals(plain))
     await checkBody(readAtOf(bytes), key, bytes.subarray(0, 102), length)
   })
+
+for (const length of [0, 1, ROOM, ROOM + 1, 3 * ROOM])
+  for (const digest of ['fast', 'sha-256'] as const)
+    body(`${length} bytes sealed whole (${digest}) are summed up and come back as from a stream`, async () => {
+      const plain = seeded('body', length)
+      const { body: bytes, coreHeader, summary } = sealBody(newId<ObjectId>(), key, plain, digest, SEGMENT)
+      const streamed = seal(plain, [], digest).summary
+      assert.equal({ ...summary, objectId: '', digest: '' }, { ...streamed, objectId: '', digest: '' })
+      assert.equal(digestOf(summary.digestId, bytes), summary.digest)
+      assert.equal(coreHeader, bytes.subarray(0, 102))
+      assert.ok((await open(bytes, length)).equals(plain))
+    })
 
 body('however the plaintext is cut, the same segments come out', async () => {
   const plain = seeded('chunks', 2 * ROOM + 100)

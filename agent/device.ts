@@ -1,4 +1,5 @@
 import { existsSync, mkdirSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { type JobMode, parseGrantFile, peekGrant } from '../format/grant.ts'
 import { addOperations, deviceTokenDirectory, readOperations } from '../hsm/device-token.ts'
@@ -14,6 +15,9 @@ import { waitFor } from './lockout.ts'
 import { SettingsFile } from './settings.ts'
 import { type DeviceEvent, type DeviceState, nextState } from './state.ts'
 import { type UnlockedJob, unlock } from './unlock.ts'
+
+/** Beyond these the drives are slower than the sealing. */
+const MOST_THREADS = 8
 
 export type DeviceConfig = {
   /** 0700 */
@@ -169,6 +173,7 @@ export class Device {
           }),
         now: this.#now,
         ticks: () => performance.now(),
+        sealingThreads: Math.min(availableParallelism(), MOST_THREADS),
       })
       const custody = await openCustodyLog(this.#drives, owner, source.sign, this.#now)
       await this.#writeEvents(custody, store)

@@ -11,7 +11,7 @@ import {
   writeLength,
 } from './bytes.ts'
 import { DIGEST_BYTES, type DigestId, parseDigestId } from './digest.ts'
-import { COMPOSITE, type Envelope, OBJECT, PART, TOMBSTONE } from './envelope.ts'
+import { COMPOSITE, type EnvelopeFields, OBJECT, PART, TOMBSTONE } from './envelope.ts'
 import { FormatError } from './fault.ts'
 
 /**
@@ -105,8 +105,15 @@ export function parseLeaf(bytes: Uint8Array): Leaf {
   }
 }
 
+/** A leaf as it lies in the tree, and its place in the order. */
+export type EncodedLeaf = { sequence: number; bytes: Buffer }
+
+export function encodedLeaf(leaf: Leaf): EncodedLeaf {
+  return { sequence: leaf.sequence, bytes: encodeLeaf(leaf) }
+}
+
 /** The leaf of a committed envelope. */
-export function leafOf(envelope: Envelope, encoded: Uint8Array, sequence: number, committedAt: number): Leaf {
+export function leafOf(envelope: EnvelopeFields, encoded: Uint8Array, sequence: number, committedAt: number): Leaf {
   return {
     kind: envelope.kind,
     digestId: envelope.digestId,

@@ -91,10 +91,9 @@ export type PutOptions = {
   /** bytes to come, when the caller knows; a body of another length is fault `incomplete-body` */
   length?: number
   /**
-   * Called once after the last byte and before the commit; throwing refuses the upload. An engine that hashes the content anyway
-   * says what it found (32 bytes), so that the caller need not.
+   * Called once after the last byte and before the commit; throwing refuses the upload.
    */
-  finish: (contentDigest?: Uint8Array) => Finished
+  finish: () => Finished
   /** decided at the commit, not before: faults `precondition-failed` */
   condition?: PutCondition
 }
@@ -168,6 +167,8 @@ export type StoreFault =
   | 'read-only' // sealed or locked: no write is accepted
   | 'full' // no room; nothing was acknowledged
   | 'busy' // try again
+  | 'source-changed' // a file that was to be sealed is not what it was when it was looked at
+  | 'source-unreadable' // a file that was to be sealed cannot be read; the message is the system's code
   | 'damaged' // the medium does not give back what was written
 
 /** The one error class of `store/`. The S3 face maps `fault` to a code in one table. */

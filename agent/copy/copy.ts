@@ -1,6 +1,8 @@
-import { open } from 'node:fs/promises'
-import type { MultipartStore, ObjectAttributes, ObjectRecord, UploadId } from '../../store/object-store.ts'
+import { BLAKE3_256, digestOf } from '../../format/digest.ts'
+import type { ObjectAttributes, ObjectRecord, UploadId } from '../../store/object-store.ts'
 import { StoreError } from '../../store/object-store.ts'
+import type { PackStore } from '../../store/pack/pack-store.ts'
+import type { SourceFile } from '../../store/pack/sealing/messages.ts'
 import { type CopyProgress, type CopyResult, type Remark, Tally } from './report.ts'
 import { codeOf, type SourceEntry, walkSource } from './source.ts'
 
@@ -18,32 +20,30 @@ export type CopyOptions = {
 const PART_THRESHOLD_BYTES = 1 << 30
 const PART_BYTES = 256 << 20
 const MOST_PARTS = 10_000
-const READ_BYTES = 1 << 20
-/** Small files wait for the drive's sync together. */
-const SIDE_BY_SIDE = 32
+/** How much is under way at once, in units of a small file: enough for every sealing thread to have a batch at hand and one to come. */
+const ROOM = 512
+const UNIT_BYTES = 64 << 10
 const PARTS_SIDE_BY_SIDE = 3
 const PROGRESS_MS = 500
 
 const META = { modified: 'sealift-mtime', mode: 'sealift-mode', name: 'sealift-name' } as const
 
-/** A source that was not what it was when it was looked at. */
-class ChangedError extends Error {
-  override readonly name = 'ChangedError'
-}
-
 /**
  * Copies a tree into a bucket. What is there already with the same size and time is not sealed again, so a copy that was killed goes on
  * where it was. Nothing is left out silently: every entry that is not stored, or stored under another name, makes a remark.
  */
-export async function copyTree(store: MultipartStore, options: CopyOptions): Promise<CopyResult> {
+export async function copyTree(store: PackStore, options: CopyOptions): Promise<CopyResult> {
   const tally = new Tally(() => performance.now(), options.onRemark)
   const timer = setInterval(() => options.onProgress(tally.progress()), PROGRESS_MS)
   timer.unref()
   const scan = countSource(options, tally)
   try {
     const lost = (path: string, reason: string): void => tally.remark(path, 'failed', reason)
-    await eachSideBySide(walkSource(options.source, options.prefix, lost), SIDE_BY_SIDE, options.signal, entry =>
-      copyEntry(store, options, tally, entry),
+    await eachSideBySide(
+      walkSource(options.source, options.prefix, lost),
+      { room: ROOM, weight: weightOf },
+      options.signal,
+      entry => copyEntry(store, options, tally, entry),
     )
     await scan
   } finally {
@@ -52,6 +52,11 @@ export async function copyTree(store: MultipartStore, options: CopyOptions): Pro
   }
   options.onProgress(tally.progress())
   return tally.result()
+}
+
+/** Files that are sealed as they are read have a thread's buffers for themselves: few at once. */
+function weightOf({ size }: SourceEntry): number {
+  return size > 1 << 20 ? ROOM / 4 : Math.max(1, Math.ceil(size / UNIT_BYTES))
 }
 
 /** Totals for the ETA, found ahead of the copying. */
@@ -65,7 +70,7 @@ async function countSource(options: CopyOptions, tally: Tally): Promise<void> {
   tally.counts.scanned = true
 }
 
-async function copyEntry(store: MultipartStore, options: CopyOptions, tally: Tally, entry: SourceEntry): Promise<void> {
+async function copyEntry(store: PackStore, options: CopyOptions, tally: Tally, entry: SourceEntry): Promise<void> {
   const path = entry.path.toString('utf8')
   if (entry.kind !== 'file' && entry.kind !== 'link') {
     tally.remark(path, 'skipped', `a ${entry.kind} has no content to copy`)
@@ -81,26 +86,23 @@ async function copyEntry(store: MultipartStore, options: CopyOptions, tally: Tal
     return
   }
   for (let attempt = 1; ; attempt++) {
+    let moved = 0
     try {
       await storeEntry(store, options, entry, bytes => {
+        moved += bytes
         tally.counts.bytes += bytes
       })
+      tally.counts.bytes += entry.size - moved
       count(tally, entry)
       return
     } catch (error) {
       if (options.signal.aborted) throw error
-      if (
-        error instanceof StoreError &&
-        (error.fault === 'full' || error.fault === 'read-only' || error.fault === 'damaged')
-      )
-        throw error
-      if (error instanceof ChangedError && attempt < 2) continue
-      tally.remark(
-        path,
-        error instanceof ChangedError ? 'changed' : 'failed',
-        error instanceof ChangedError ? error.message : codeOf(error),
-      )
-      return
+      if (!(error instanceof StoreError)) return tally.remark(path, 'failed', codeOf(error))
+      // the next attempt goes to the next drive, and says so itself when there is none
+      if (error.fault === 'full' && attempt < 2) continue
+      if (error.fault === 'full' || error.fault === 'read-only' || error.fault === 'damaged') throw error
+      if (error.fault === 'source-changed' && attempt < 2) continue
+      return tally.remark(path, error.fault === 'source-changed' ? 'changed' : 'failed', error.message)
     }
   }
 }
@@ -131,38 +133,36 @@ function attributesOf(entry: SourceEntry): ObjectAttributes {
   }
 }
 
-/** 32 hex of the content's digest, as ETags of S3 stores that keep no MD5 look. */
-const etagOf = (digest: Uint8Array | undefined): string =>
-  `${Buffer.from(digest ?? [])
-    .toString('hex')
-    .slice(0, 32)}-1`
+/** As of all that is copied: 32 hex digits of the content's digest and "-1". */
+const EMPTY_ETAG = `${digestOf(BLAKE3_256, Buffer.alloc(0)).toString('hex', 0, 16)}-1`
 
 async function storeEntry(
-  store: MultipartStore,
+  store: PackStore,
   options: CopyOptions,
   entry: SourceEntry,
   moved: (bytes: number) => void,
 ): Promise<void> {
   const attributes = attributesOf(entry)
-  if (entry.kind === 'link') {
+  if (entry.kind === 'link')
     await store.put(options.bucket, entry.key, nothing(), {
       attributes,
       length: 0,
-      finish: digest => ({ etag: etagOf(digest) }),
+      finish: () => ({ etag: EMPTY_ETAG }),
     })
-    return
+  else if (entry.size > PART_THRESHOLD_BYTES) await storeInParts(store, options, entry, attributes, moved)
+  else {
+    const mayGo = (): void => options.signal.throwIfAborted()
+    await store.putFile(options.bucket, entry.key, fileOf(entry, 0, entry.size), { attributes, mayGo, moved })
   }
-  if (entry.size > PART_THRESHOLD_BYTES) return storeInParts(store, options, entry, attributes, moved)
-  await store.put(options.bucket, entry.key, readRange(entry, 0, entry.size, options.signal, moved), {
-    attributes,
-    length: entry.size,
-    finish: digest => ({ etag: etagOf(digest) }),
-  })
+}
+
+function fileOf({ path, size, modifiedAt }: SourceEntry, start: number, length: number): SourceFile {
+  return { path, start, length, size, modifiedAt }
 }
 
 /** Goes on with an upload of the same file that a kill left behind. */
 async function storeInParts(
-  store: MultipartStore,
+  store: PackStore,
   options: CopyOptions,
   entry: SourceEntry,
   attributes: ObjectAttributes,
@@ -184,13 +184,12 @@ async function storeInParts(
     if (!page.more) break
   }
   const missing = Array.from({ length: count }, (_, at) => at + 1).filter(number => !done.has(number))
-  await eachSideBySide(fromList(missing), PARTS_SIDE_BY_SIDE, options.signal, async number => {
+  const width = { room: PARTS_SIDE_BY_SIDE, weight: () => 1 }
+  const mayGo = (): void => options.signal.throwIfAborted()
+  await eachSideBySide(fromList(missing), width, options.signal, async number => {
     const start = (number - 1) * partBytes
     const length = Math.min(partBytes, entry.size - start)
-    const part = await store.putPart(upload, number, readRange(entry, start, length, options.signal, moved), {
-      length,
-      finish: digest => ({ etag: etagOf(digest) }),
-    })
+    const part = await store.putPartFile(upload, number, fileOf(entry, start, length), { mayGo, moved })
     done.set(number, part.etag)
   })
   const parts = Array.from({ length: count }, (_, at) => ({ partNumber: at + 1, etag: done.get(at + 1) ?? '' }))
@@ -200,7 +199,7 @@ async function storeInParts(
 }
 
 async function openUpload(
-  store: MultipartStore,
+  store: PackStore,
   options: CopyOptions,
   entry: SourceEntry,
   attributes: ObjectAttributes,
@@ -219,60 +218,39 @@ async function* fromList<T>(items: T[]): AsyncGenerator<T> {
 }
 
 /**
- * Bytes of a file, and proof that it held still: size and time are looked at before and after.
- * @throws ChangedError
+ * As many at a time as there is room for; the first error stops the taking of further items and is thrown when the ones under way have
+ * ended.
  */
-async function* readRange(
-  entry: SourceEntry,
-  start: number,
-  length: number,
-  signal: AbortSignal,
-  moved: (bytes: number) => void,
-): AsyncGenerator<Buffer> {
-  const file = await open(entry.path, 'r')
-  try {
-    const same = async (): Promise<boolean> => {
-      const now = await file.stat()
-      return now.size === entry.size && Math.trunc(now.mtimeMs) === entry.modifiedAt
-    }
-    if (!(await same())) throw new ChangedError('it changed between the look and the reading')
-    let at = start
-    const end = start + length
-    while (at < end) {
-      signal.throwIfAborted()
-      const piece = Buffer.allocUnsafe(Math.min(READ_BYTES, end - at))
-      const { bytesRead } = await file.read(piece, 0, piece.length, at)
-      if (bytesRead === 0) throw new ChangedError('it became shorter while it was read')
-      at += bytesRead
-      moved(bytesRead)
-      yield piece.subarray(0, bytesRead)
-    }
-    if (!(await same())) throw new ChangedError('it changed while it was read')
-  } finally {
-    await file.close()
-  }
-}
-
-/** At most `width` at a time; the first error stops the taking of further items and is thrown when the ones under way have ended. */
 export async function eachSideBySide<T>(
   items: AsyncIterable<T>,
-  width: number,
+  { room, weight }: { room: number; weight: (item: T) => number },
   signal: AbortSignal,
   work: (item: T) => Promise<void>,
 ): Promise<void> {
-  const running = new Set<Promise<void>>()
   let fault: { error: unknown } | null = null
+  let used = 0
+  let freed: () => void = () => undefined
+  const until = async (enough: () => boolean): Promise<void> => {
+    while (!enough())
+      await new Promise<void>(resolve => {
+        freed = resolve
+      })
+  }
   for await (const item of items) {
     if (fault !== null || signal.aborted) break
-    const task = work(item)
+    const share = Math.min(room, weight(item))
+    if (used + share > room) await until(() => used + share <= room)
+    used += share
+    work(item)
       .catch((error: unknown) => {
         fault ??= { error }
       })
-      .finally(() => running.delete(task))
-    running.add(task)
-    if (running.size >= width) await Promise.race(running)
+      .finally(() => {
+        used -= share
+        freed()
+      })
   }
-  await Promise.all(running)
+  await until(() => used === 0)
   signal.throwIfAborted()
   const met = fault as { error: unknown } | null
   if (met !== null) throw met.error

@@ -25,7 +25,7 @@ export function objectVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
       let done: Awaited<ReturnType<typeof placeObject>>
       try {
         requireLength(sealed.summary.plaintextLength, length)
-        const finished = finish(sealed.digest.bytes)
+        const finished = finish()
         const modifiedAt = shelf.clock().getTime()
         const acl = aclOf(attributes.acl)
         const metadata = metadataOf({ bucket, key }, attributes, finished, modifiedAt, sealed.digest)

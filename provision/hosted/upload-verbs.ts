@@ -61,7 +61,7 @@ export function uploadVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
       let row: PartRow
       try {
         requireLength(sealed.summary.plaintextLength, length)
-        const finished = finish(sealed.digest.bytes)
+        const finished = finish()
         const modifiedAt = shelf.clock().getTime()
         const place = { bucket: upload.bucket, key: keyText(upload.key), part: { upload: id, number } }
         const plain = { headers: {}, metadata: {} }

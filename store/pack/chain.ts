@@ -1,8 +1,8 @@
 import type { DriveId, EpochId } from '../../format/bytes.ts'
 import { NO_ID } from '../../format/bytes.ts'
 import { type Checkpoint, type CheckpointState, signCheckpoint } from '../../format/checkpoint.ts'
-import { encodeFrame, FRAME } from '../../format/frame.ts'
-import { encodeLeaf, type Leaf } from '../../format/leaf.ts'
+import { FRAME } from '../../format/frame.ts'
+import type { EncodedLeaf } from '../../format/leaf.ts'
 import { Frontier, leafHash } from '../../format/merkle.ts'
 import { encodeLeavesFrame } from '../../format/pack-walk.ts'
 import { messageHash } from '../../format/signed.ts'
@@ -72,9 +72,9 @@ export class Chain {
    * W4: leaves to every drive and synced, then the checkpoint to every drive, then the device's own memory of it.
    * @returns the signed checkpoint
    */
-  async close(leaves: Leaf[], epoch: EpochId | null, state: CheckpointState): Promise<Buffer> {
+  async close(leaves: EncodedLeaf[], epoch: EpochId | null, state: CheckpointState): Promise<Buffer> {
     const ordered = [...leaves].sort((a, b) => a.sequence - b.sequence)
-    const encoded = ordered.map(encodeLeaf)
+    const encoded = ordered.map(each => each.bytes)
     const id = epoch ?? (NO_ID as EpochId)
     for (const drive of this.#packs.drives) await this.#writeLeaves(drive, id, encoded)
     // a copy grows, so that a fault leaves tree and chain as they were
@@ -114,7 +114,7 @@ export class Chain {
 
   async #writeLeaves(drive: Drive, epoch: EpochId, encoded: Buffer[]): Promise<void> {
     if (encoded.length === 0) return
-    const { writer, done } = await this.#packs.writerOn(drive)
+    const { pack, done } = await this.#packs.packOn(drive)
     try {
       for (let at = 0; at < encoded.length; at += LEAVES_A_FRAME) {
         const payload = encodeLeavesFrame({
@@ -122,14 +122,10 @@ export class Chain {
           firstIndex: this.#frontier.size + at,
           leaves: encoded.slice(at, at + LEAVES_A_FRAME),
         })
-        const place = await writer.append(end => {
-          const { frame, checksum } = encodeFrame(FRAME.leaves, end.previous, payload)
-          return { buffers: [frame], checksum, value: { offset: end.offset, end: end.offset + frame.length } }
-        })
+        const { offset, reached } = await pack.append(FRAME.leaves, payload, null)
         const count = Math.min(LEAVES_A_FRAME, encoded.length - at)
-        this.#index.write([
-          leavesChange(drive.volume.drive, { pack: writer.id, ...place, firstIndex: this.#frontier.size + at, count }),
-        ])
+        const place = { pack: pack.id, offset, end: reached.offset, firstIndex: this.#frontier.size + at, count }
+        this.#index.write([leavesChange(drive.volume.drive, place)])
       }
     } finally {
       await done()

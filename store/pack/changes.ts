@@ -1,6 +1,6 @@
-import type { PackId } from '../../format/bytes.ts'
-import { COMPOSITE, type Envelope, PART } from '../../format/envelope.ts'
-import type { Commit } from '../../format/frame.ts'
+import type { EpochId, ObjectId, PackId } from '../../format/bytes.ts'
+import type { DigestId } from '../../format/digest.ts'
+import { COMPOSITE, type Envelope, type EnvelopeKind, PART } from '../../format/envelope.ts'
 import type { ObjectMetadata, TombstoneMetadata } from '../../format/metadata.ts'
 import type { Index, IndexChange } from '../index-store.ts'
 import type { Checksum } from '../object-store.ts'
@@ -32,65 +32,83 @@ function totalChange(index: Index, objects: number, bytes: number): IndexChange 
 
 const CHECKSUMS: Checksum['name'][] = ['CRC32', 'CRC32C', 'CRC64NVME', 'SHA1', 'SHA256']
 
-function checksumOf(metadata: ObjectMetadata): Checksum | null {
+export function checksumOf(metadata: Pick<ObjectMetadata, 'checksum'>): Checksum | null {
   const found = metadata.checksum
   const name = CHECKSUMS.find(each => each === found?.name)
   if (found === undefined || name === undefined) return null
   return { name, value: found.value, type: found.type === 'COMPOSITE' ? 'COMPOSITE' : 'FULL_OBJECT' }
 }
 
+/** What rows keep of an envelope. */
+export type CommittedObject = {
+  kind: EnvelopeKind
+  objectId: ObjectId
+  kekId: EpochId
+  plaintextLength: number
+  bodyLength: number
+  /** of the body; parts only */
+  digest?: { id: DigestId; bytes: Buffer }
+  parts: number
+}
+
+export function committedObject(envelope: Envelope): CommittedObject {
+  const { kind, objectId, kekId, plaintextLength, bodyLength, parts } = envelope
+  const digest = { id: envelope.digestId, bytes: envelope.digest }
+  return { kind, objectId, kekId, plaintextLength, bodyLength, digest, parts: parts.length }
+}
+
 /** Index changes of one committed object, part or composite. Nothing when a newer version of the name is known already. */
 export function commitChanges(
   index: Index,
   place: Place,
-  commit: Commit,
-  envelope: Envelope,
-  metadata: ObjectMetadata,
+  sequence: number,
+  object: CommittedObject,
+  metadata: Omit<ObjectMetadata, 'digest'>,
 ): IndexChange[] {
   const checksum = checksumOf(metadata)
-  if (envelope.kind === PART && metadata.part !== undefined) {
+  if (object.kind === PART && metadata.part !== undefined && object.digest !== undefined) {
     const { upload, number } = metadata.part
     const row: PartRow = {
       place,
-      objectId: envelope.objectId,
-      size: envelope.plaintextLength,
+      objectId: object.objectId,
+      size: object.plaintextLength,
       etag: metadata.etag,
       at: metadata.modifiedAt,
-      sequence: commit.sequence,
-      bodyLength: envelope.bodyLength,
-      digestId: envelope.digestId,
-      digest: envelope.digest.toString('base64'),
+      sequence,
+      bodyLength: object.bodyLength,
+      digestId: object.digest.id,
+      digest: object.digest.bytes.toString('base64'),
       ...(checksum && { checksum }),
     }
     const body: BodyRow = { place, upload, number }
-    const changes: IndexChange[] = [{ table: 'body', key: text(envelope.objectId), value: json(body) }]
+    const changes: IndexChange[] = [{ table: 'body', key: text(object.objectId), value: json(body) }]
     if (index.get('closed', text(upload)) !== null) return changes
     const key = partKey(upload, number)
     const old = index.get('part', key)
-    if (old === null || decodeRow<PartRow>(old).sequence < commit.sequence)
+    if (old === null || decodeRow<PartRow>(old).sequence < sequence)
       changes.push({ table: 'part', key, value: json(row) })
     changes.push(...openUpload(index, upload, metadata, metadata.modifiedAt))
     return changes
   }
   const changes: IndexChange[] = []
-  if (envelope.kind === COMPOSITE && metadata.part !== undefined)
+  if (object.kind === COMPOSITE && metadata.part !== undefined)
     changes.push(...closeUpload(index, metadata.part.upload))
   const key = objectKey(metadata.bucket, metadata.key)
   const stone = index.get('stone', key)
-  if (stone !== null && decodeRow<number>(stone) > commit.sequence) return changes
+  if (stone !== null && decodeRow<number>(stone) > sequence) return changes
   const old = readObject(index, metadata.bucket, metadata.key)
-  if (old !== null && old.sequence >= commit.sequence) return changes
+  if (old !== null && old.sequence >= sequence) return changes
   const row: ObjectRow = {
     place,
-    objectId: envelope.objectId,
-    epoch: envelope.kekId,
-    sequence: commit.sequence,
-    size: envelope.plaintextLength,
+    objectId: object.objectId,
+    epoch: object.kekId,
+    sequence,
+    size: object.plaintextLength,
     etag: metadata.etag,
     at: metadata.modifiedAt,
     attributes: attributesOf(metadata),
     ...(checksum && { checksum }),
-    ...(envelope.kind === COMPOSITE && { parts: envelope.parts.length }),
+    ...(object.kind === COMPOSITE && { parts: object.parts }),
   }
   changes.push({ table: 'object', key, value: json(row) })
   changes.push(totalChange(index, old === null ? 1 : 0, row.size - (old?.size ?? 0)))

@@ -1,35 +1,32 @@
 import { hash } from 'node:crypto'
 import type { BodySummary } from '../../format/body.ts'
-import { newId, type ObjectId } from '../../format/bytes.ts'
-import { coreHeaderHash } from '../../format/core-header.ts'
+import { asBuffer, newId, type ObjectId } from '../../format/bytes.ts'
 import { SHA_256 } from '../../format/digest.ts'
-import {
-  COMPOSITE,
-  type CompositePart,
-  compositeHeaderHash,
-  EPOCH_KEK,
-  encodeParts,
-  PART,
-  parseEnvelope,
-  sealEnvelope,
-  TOMBSTONE,
-} from '../../format/envelope.ts'
-import { encodeBodyHead, encodeCommit, encodeFrame, FRAME } from '../../format/frame.ts'
-import { encodeTombstoneFrame, leafOf, tombstoneLeaf } from '../../format/leaf.ts'
-import { encodeMetadata, encodeTombstone, sealMetadata } from '../../format/metadata.ts'
+import { COMPOSITE, type CompositePart, encodeParts, PART, TOMBSTONE } from '../../format/envelope.ts'
+import { FRAME, FRAME_HEAD_BYTES } from '../../format/frame.ts'
+import { encodeLeaf, encodeTombstoneFrame, parseLeaf, tombstoneLeaf } from '../../format/leaf.ts'
+import { encodeTombstone, type ObjectMetadata, sealMetadata } from '../../format/metadata.ts'
 import type { Index } from '../index-store.ts'
-import { commitChanges, tombstoneChanges } from './changes.ts'
+import { type CommittedObject, commitChanges, tombstoneChanges } from './changes.ts'
 import type { EpochSource, PackOwner } from './epoch-source.ts'
 import type { Epochs, LiveEpoch } from './epochs.ts'
+import type { OpenPack } from './open-pack.ts'
 import { PackReader } from './pack-reader.ts'
 import { packChange } from './pack-rows.ts'
 import type { PackSet } from './pack-set.ts'
-import type { PackEnd, PackWriter, Run } from './pack-writer.ts'
-import type { Place } from './rows.ts'
-import { contextOf, type ReadyBody, type ToCommit } from './sealed-object.ts'
+import { newObjectKey, type ToCommit } from './sealed-object.ts'
+import { commitOf } from './sealing/commit-of.ts'
+import type { Committed, Label, Reached, SourceFile } from './sealing/messages.ts'
+import { WholeQueue } from './sealing/whole-queue.ts'
+
+/** A label before the object has its place in the order. */
+type Unplaced = Omit<Label, 'sequence' | 'committedAt' | 'epoch'>
+/** An object that is committed and in the index. */
+export type Landed = { objectId: ObjectId; size: number; metadata: Omit<ObjectMetadata, 'digest'> }
 
 /**
- * Commits sealed objects. One per set of drives; everything above it (names, uploads, sealing the drive) goes through here.
+ * Commits contents. One per set of drives; everything above it (names, uploads, sealing the drive) goes through here. It gives every
+ * object its epoch and its place in the order, lets the lanes seal, and writes rows when their bytes are on stable storage.
  */
 export class Engine {
   readonly owner: PackOwner
@@ -39,6 +36,7 @@ export class Engine {
   readonly now: () => number
   readonly reader: PackReader
   epochs: Epochs
+  readonly #queue: WholeQueue
   #sequence: number
 
   constructor(
@@ -58,151 +56,146 @@ export class Engine {
     this.#sequence = sequence
     this.now = now
     this.reader = new PackReader(owner, source, packs, index, epoch => this.epochs.live(epoch))
+    this.#queue = new WholeQueue(
+      packs,
+      () => this.#next(),
+      (pack, reached) => this.#readTo(pack, reached),
+    )
   }
 
   get nextSequence(): number {
     return this.#sequence + 1
   }
 
+  #next(): { sequence: number; committedAt: number } {
+    return { sequence: ++this.#sequence, committedAt: this.now() }
+  }
+
   /**
-   * Commits one sealed object: its run of frames in one pack, durable when it resolves, then its rows in the index.
-   * @throws StoreError "full" | "damaged" | "read-only" - nothing of it counts
+   * Seals and commits what is at hand whole; on stable storage and in the index when it resolves.
+   * @throws StoreError "full" | "damaged" | "read-only" | "source-changed" | "source-unreadable" - nothing of it counts
    */
-  async commit(writer: PackWriter, object: ToCommit, body: ReadyBody): Promise<Place> {
-    const epoch = await this.epochs.enter(object.summary.bodyLength)
+  async commitWhole(
+    label: Unplaced,
+    body: { buffers: Uint8Array[] } | { file: SourceFile },
+    bytes: number,
+  ): Promise<Landed> {
+    const epoch = await this.epochs.enter(bytes)
     try {
-      const { place, envelope, sequence, committedAt, end, checksum } = await writer.append(at => {
-        const sequence = ++this.#sequence
-        const committedAt = this.now()
-        const envelope = this.#envelope(epoch, object)
-        const run = this.#run(writer, epoch, at, 'offset' in body ? body.offset : undefined)
-        const bodyOffset = 'offset' in body ? body.offset : object.kind === COMPOSITE ? 0 : run.at
-        if ('buffers' in body && object.kind !== COMPOSITE) run.add(encodeBodyHead(), ...body.buffers)
-        const commitOffset = run.at
-        const checksum = run.frame(
-          FRAME.commit,
-          encodeCommit({ sequence, committedAt, bodyOffset, durableOffset: at.durable, envelope }),
-        )
-        const place = { pack: writer.id, commitOffset, commitBytes: run.at - commitOffset, bodyOffset }
-        return run.of({ place, envelope, sequence, committedAt, end: run.at, checksum })
+      return await new Promise<Landed>((resolve, failed) => {
+        const done = (committed: Committed, placed: Label): void => resolve(this.#land(epoch, committed, placed))
+        this.#queue.add({ label, epoch, body, bytes, done, failed })
       })
-      const parsed = parseEnvelope(envelope)
-      epoch.leaves.push(leafOf(parsed, envelope, sequence, committedAt))
-      // W3: the index after the packs, without a sync of its own
-      const commit = { sequence, committedAt, bodyOffset: place.bodyOffset, durableOffset: 0, envelope }
-      this.index.write([
-        ...commitChanges(this.index, place, commit, parsed, object.metadata),
-        packChange(writer.id, end, checksum),
-      ])
-      return place
     } finally {
+      this.epochs.leave(epoch)
+    }
+  }
+
+  /** Commits what a lane has sealed ahead. @throws StoreError as `commitWhole` */
+  async commitStream(label: Unplaced, pack: OpenPack, stream: number, bytes: number): Promise<Landed> {
+    const epoch = await this.epochs.enter(bytes)
+    try {
+      const placed: Label = { ...label, ...this.#next(), epoch: epoch.id }
+      const epochs = pack.lane.news([epoch])
+      const { result, reached, report } = await pack.lane.call('commit', { stream, epochs, label: placed })
+      pack.learn(report)
+      const landed = this.#land(epoch, result, placed)
+      this.#readTo(pack, reached)
+      return landed
+    } catch (error) {
+      pack.failed = true
+      throw error
+    } finally {
+      this.epochs.leave(epoch)
+    }
+  }
+
+  /** Commits a list of parts as one object. @throws StoreError "full" | "damaged" | "read-only" */
+  async commitComposite(parts: CompositePart[], metadata: ObjectMetadata): Promise<Landed> {
+    const objectId = newId<ObjectId>()
+    const objectKey = newObjectKey()
+    const epoch = await this.epochs.enter(0)
+    try {
+      const pack = await this.packs.some()
+      const order = this.#next()
+      const object: ToCommit = {
+        kind: COMPOSITE,
+        objectId,
+        objectKey,
+        coreHeader: Buffer.alloc(0),
+        summary: compositeSummary(objectId, parts),
+        parts,
+        metadata,
+      }
+      const keys = { id: epoch.id, ...epoch.keys }
+      const at = { ...order, bodyOffset: 0, durableOffset: pack.length }
+      const { payload, leaf, fields } = commitOf(this.owner, keys, object, at)
+      // commit point: the composite's frame; the parts are durable already
+      const { offset, reached } = await pack.append(FRAME.commit, payload, epoch)
+      epoch.leaves.push({ sequence: order.sequence, bytes: leaf })
+      const place = {
+        pack: pack.id,
+        commitOffset: offset,
+        commitBytes: payload.length + FRAME_HEAD_BYTES,
+        bodyOffset: 0,
+      }
+      const composite = { ...fields, digest: { id: fields.digestId, bytes: fields.digest }, parts: parts.length }
+      this.index.write(commitChanges(this.index, place, order.sequence, composite, metadata))
+      this.#readTo(pack, reached)
+      return { objectId, size: object.summary.plaintextLength, metadata }
+    } finally {
+      objectKey.fill(0)
       this.epochs.leave(epoch)
     }
   }
 
   /** Takes back a name, or parts of an upload (key ''). Durable when it resolves. */
   async bury(bucket: string, key: string, objectIds: ObjectId[]): Promise<void> {
-    const writer = await this.packs.shared()
     const epoch = await this.epochs.enter(0)
     const objectId = newId<ObjectId>()
     try {
-      const { leaf, sequence, end, checksum } = await writer.append(at => {
-        const sequence = ++this.#sequence
-        const place = { kind: TOMBSTONE, objectId, job: this.owner.job, epoch: epoch.id }
-        const sealed = sealMetadata(epoch.keys.metadataKey, place, encodeTombstone({ bucket, key, objectIds }))
-        const fields = {
-          sequence,
-          committedAt: this.now(),
-          durableOffset: at.durable,
-          objectId,
-          job: this.owner.job,
-          epoch: epoch.id,
-          sealed,
-        }
-        const payload = encodeTombstoneFrame(fields)
-        const run = this.#run(writer, epoch, at)
-        const checksum = run.frame(FRAME.tombstone, payload)
-        return run.of({ leaf: tombstoneLeaf(fields, payload), sequence, end: run.at, checksum })
-      })
-      epoch.leaves.push(leaf)
-      this.index.write([
-        ...tombstoneChanges(this.index, sequence, { bucket, key, objectIds }),
-        packChange(writer.id, end, checksum),
-      ])
+      const pack = await this.packs.some()
+      const order = this.#next()
+      const { job } = this.owner
+      const place = { kind: TOMBSTONE, objectId, job, epoch: epoch.id }
+      const sealed = sealMetadata(epoch.keys.metadataKey, place, encodeTombstone({ bucket, key, objectIds }))
+      const fields = { ...order, durableOffset: pack.length, objectId, job, epoch: epoch.id, sealed }
+      const payload = encodeTombstoneFrame(fields)
+      const { reached } = await pack.append(FRAME.tombstone, payload, epoch)
+      epoch.leaves.push({ sequence: order.sequence, bytes: encodeLeaf(tombstoneLeaf(fields, payload)) })
+      this.index.write(tombstoneChanges(this.index, order.sequence, { bucket, key, objectIds }))
+      this.#readTo(pack, reached)
     } finally {
       this.epochs.leave(epoch)
     }
   }
 
-  /**
-   * Collects the frames of one run; the epoch's own frame comes first where this pack does not have it yet (W1).
-   * @param from - where the run really begins, when its body was written ahead
-   */
-  #run(writer: PackWriter, epoch: LiveEpoch, end: PackEnd, from?: number) {
-    const buffers: Buffer[] = []
-    let { offset, previous } = end
-    const run = {
-      get at() {
-        return offset
-      },
-      of<T>(value: T): Run<T> {
-        return { buffers, checksum: previous, value }
-      },
-      add(...more: Buffer[]) {
-        for (const each of more) offset += each.length
-        buffers.push(...more)
-      },
-      frame(type: Parameters<typeof encodeFrame>[0], payload: Buffer): Buffer {
-        const { frame, checksum } = encodeFrame(type, previous, payload)
-        run.add(frame)
-        previous = checksum
-        return checksum
-      },
-    }
-    if (!writer.epochs.has(epoch.id)) {
-      writer.epochs.set(epoch.id, { offset: from ?? end.offset, previous: end.previous })
-      run.frame(FRAME.epoch, epoch.frame)
-    }
-    return run
+  /** W3: rows after the packs. */
+  #land(epoch: LiveEpoch, committed: Committed, { kind, objectId, sequence, metadata }: Label): Landed {
+    const leaf = asBuffer(committed.leaf)
+    epoch.leaves.push({ sequence, bytes: leaf })
+    const { plaintextLength, bodyLength, place, etag } = committed
+    const fields: CommittedObject = { kind, objectId, kekId: epoch.id, plaintextLength, bodyLength, parts: 0 }
+    // only a part's row keeps the digest, for its composite's list
+    if (kind === PART) fields.digest = { id: parseLeaf(leaf).digestId, bytes: parseLeaf(leaf).bodyDigest }
+    const labelled = { ...metadata, etag }
+    this.index.write(commitChanges(this.index, place, sequence, fields, labelled))
+    return { objectId, size: plaintextLength, metadata: labelled }
   }
 
-  #envelope(epoch: LiveEpoch, object: ToCommit): Buffer {
-    const { kind, objectId, summary, parts, metadata } = object
-    const sealedMetadata = sealMetadata(
-      epoch.keys.metadataKey,
-      { kind, objectId, job: this.owner.job, epoch: epoch.id },
-      encodeMetadata(metadata),
-    )
-    return sealEnvelope(
-      epoch.keys.wrapKey,
-      object.objectKey,
-      {
-        kind,
-        kekKind: EPOCH_KEK,
-        kekId: epoch.id,
-        job: this.owner.job,
-        objectId,
-        plaintextLength: summary.plaintextLength,
-        bodyLength: summary.bodyLength,
-        digestId: summary.digestId,
-        digest: summary.digest,
-        sealedMetadata,
-        parts,
-      },
-      kind === COMPOSITE ? compositeHeaderHash(objectId) : coreHeaderHash(object.coreHeader),
-      // upload and number are set for parts only: FORMAT.md §4.3
-      contextOf(this.owner, kind === PART ? metadata : { bucket: metadata.bucket, key: metadata.key }, objectId),
-    )
+  /** Every run of the pack up to here has its rows. */
+  #readTo(pack: OpenPack, { offset, head }: Reached): void {
+    this.index.write([packChange(pack.id, offset, asBuffer(head))])
   }
+}
 
-  /** A composite's summary: no body, its list's digest. */
-  static compositeSummary(objectId: ObjectId, parts: CompositePart[]): BodySummary {
-    return {
-      objectId,
-      plaintextLength: parts.reduce((sum, part) => sum + part.plaintextLength, 0),
-      bodyLength: 0,
-      digestId: SHA_256,
-      digest: hash('sha256', encodeParts(parts), 'buffer'),
-    }
+/** A composite's summary: no body, its list's digest. */
+function compositeSummary(objectId: ObjectId, parts: CompositePart[]): BodySummary {
+  return {
+    objectId,
+    plaintextLength: parts.reduce((sum, part) => sum + part.plaintextLength, 0),
+    bodyLength: 0,
+    digestId: SHA_256,
+    digest: hash('sha256', encodeParts(parts), 'buffer'),
   }
 }

@@ -1,7 +1,7 @@
 import { type EpochId, newId } from '../../format/bytes.ts'
 import { deriveEpochKeys, deriveMetadataKey, type EpochKeys, wrapMetadataKey } from '../../format/epoch-key.ts'
 import { makeKeyRecord } from '../../format/key-record.ts'
-import type { Leaf } from '../../format/leaf.ts'
+import type { EncodedLeaf } from '../../format/leaf.ts'
 import { encodeEpochFrame } from '../../format/pack-walk.ts'
 import { StoreError } from '../object-store.ts'
 import type { EpochSource, PackOwner } from './epoch-source.ts'
@@ -17,7 +17,7 @@ export type LiveEpoch = {
   inFlight: number
   startedAt: number
   /** of committed objects, in no particular order */
-  leaves: Leaf[]
+  leaves: EncodedLeaf[]
 }
 
 export type EpochEvents = {

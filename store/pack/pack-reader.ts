@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto'
-import { checkBody, openBody } from '../../format/body.ts'
+import { openBody } from '../../format/body.ts'
 import type { EpochId } from '../../format/bytes.ts'
 import { CORE_HEADER_BYTES, coreHeaderHash } from '../../format/core-header.ts'
 import { startDigest } from '../../format/digest.ts'
@@ -8,9 +8,7 @@ import {
   type CompositePart,
   compositeHeaderHash,
   type Envelope,
-  OBJECT,
   openEnvelope,
-  PART,
   parseEnvelope,
 } from '../../format/envelope.ts'
 import { deriveEpochKeys } from '../../format/epoch-key.ts'
@@ -22,7 +20,7 @@ import type { LiveEpoch } from './epochs.ts'
 import { readEpoch } from './pack-rows.ts'
 import type { PackSet } from './pack-set.ts'
 import { type Place, readBody } from './rows.ts'
-import { contextOf, type ObjectName, type ToCommit } from './sealed-object.ts'
+import { contextOf, type ObjectName } from './sealed-object.ts'
 
 const OPENED_EPOCHS_KEPT = 4
 const CHECK_BYTES = 1 << 20
@@ -138,23 +136,6 @@ export class PackReader {
       envelope.plaintextLength,
       range ?? { first: 0, last: envelope.plaintextLength - 1 },
     )
-  }
-
-  /** Reads a just-committed body again and checks every tag, while its key is still at hand. @throws StoreError "damaged" */
-  async readBack(place: Place, object: ToCommit): Promise<void> {
-    if (object.kind !== OBJECT && object.kind !== PART) return
-    const bodyAt = place.bodyOffset + BODY_HEAD_BYTES
-    const read = (offset: number, length: number): Promise<Buffer> =>
-      this.#packs.read(place.pack, bodyAt + offset, length)
-    try {
-      await checkBody(read, object.objectKey, await read(0, CORE_HEADER_BYTES), object.summary.plaintextLength)
-    } catch (cause) {
-      throw new StoreError(
-        'damaged',
-        `the drive gave back something else than was written (object ${object.objectId}): do not trust this drive`,
-        { cause },
-      )
-    }
   }
 
   /**

@@ -4,7 +4,8 @@ import type { WalkStart } from '../../format/pack-walk.ts'
 import { StoreError } from '../object-store.ts'
 import { type Drive, type DriveFile, freeBytes, openForReading, packPath } from './drive.ts'
 import type { PackOwner } from './epoch-source.ts'
-import { PackWriter } from './pack-writer.ts'
+import { OpenPack } from './open-pack.ts'
+import { Lane } from './sealing/lane.ts'
 
 /** A pack that is not written any more, or one of an earlier start. */
 export type ClosedPack = {
@@ -23,60 +24,103 @@ const RESERVE_BYTES = 4 << 20
 const READERS_KEPT = 16
 
 /**
- * All packs of the drives: one shared writer for what arrives whole, one of its own for each large upload under way.
+ * All packs of the drives. Every lane has one for what arrives whole, and one for each stream under way.
  */
 export class PackSet {
   readonly drives: Drive[]
+  readonly lanes: readonly Lane[]
   readonly #owner: PackOwner
   readonly #now: () => number
   readonly #nextSequence: () => number
   readonly #closed: Map<PackId, ClosedPack>
-  readonly #open = new Map<PackId, PackWriter>()
+  readonly #open = new Map<PackId, OpenPack>()
   readonly #readers = new Map<PackId, Promise<DriveFile>>()
-  #shared: Promise<PackWriter> | null = null
-  #idle: PackWriter[] = []
+  readonly #shared = new Map<Lane, Promise<OpenPack>>()
+  #idle: OpenPack[] = []
 
-  constructor(drives: Drive[], owner: PackOwner, closed: ClosedPack[], now: () => number, nextSequence: () => number) {
+  /** @param threads - sealing threads; 0: this thread seals */
+  constructor(
+    drives: Drive[],
+    owner: PackOwner,
+    closed: ClosedPack[],
+    now: () => number,
+    nextSequence: () => number,
+    threads: number,
+  ) {
     this.drives = drives
     this.#owner = owner
     this.#now = now
     this.#nextSequence = nextSequence
     this.#closed = new Map(closed.map(each => [each.pack, each]))
+    this.lanes = Array.from(
+      { length: Math.max(1, threads) },
+      () =>
+        new Lane(owner, threads > 0, gone => {
+          for (const pack of this.#open.values()) if (pack.lane === gone) pack.failed = true
+        }),
+    )
   }
 
-  /** The writer for objects that arrive whole; a new one when the last is full or failed. */
-  async shared(): Promise<PackWriter> {
+  /** Starts the threads, so that the first object does not wait for them. */
+  start(): void {
+    for (const lane of this.lanes) lane.start()
+  }
+
+  /** The lane's pack for objects that arrive whole; a new one when the last is full or failed. */
+  async shared(lane: Lane): Promise<OpenPack> {
     for (;;) {
-      this.#shared ??= this.#create()
-      const opening = this.#shared
-      let writer: PackWriter
+      let opening = this.#shared.get(lane)
+      if (opening === undefined) {
+        opening = this.#create(lane)
+        this.#shared.set(lane, opening)
+      }
+      let pack: OpenPack
       try {
-        writer = await opening
+        pack = await opening
       } catch (error) {
-        if (this.#shared === opening) this.#shared = null
+        if (this.#shared.get(lane) === opening) this.#shared.delete(lane)
         throw error
       }
-      if (!writer.failed && writer.length < PACK_TARGET_BYTES) return writer
-      if (this.#shared === opening) {
-        this.#shared = null
-        await this.#retire(writer)
+      if (!pack.failed && pack.length < PACK_TARGET_BYTES) return pack
+      if (this.#shared.get(lane) === opening) {
+        this.#shared.delete(lane)
+        await this.#retire(pack)
       }
     }
   }
 
-  /** A writer for one upload alone; give it back with `release`. */
-  async lease(): Promise<PackWriter> {
-    return this.#idle.pop() ?? (await this.#create())
+  /** Some pack that takes a frame now. */
+  some(): Promise<OpenPack> {
+    const [opened] = this.#shared.keys()
+    const lane = opened ?? this.lanes[0]
+    if (lane === undefined) throw new StoreError('damaged', 'a store without a lane')
+    return this.shared(lane)
   }
 
-  async release(writer: PackWriter): Promise<void> {
-    if (writer.failed || writer.length >= PACK_TARGET_BYTES) await this.#retire(writer)
-    else this.#idle.push(writer)
+  /** A pack for one stream alone, on the lane with the fewest; give it back with `release`. */
+  async lease(): Promise<OpenPack> {
+    const [lane] = [...this.lanes].sort((a, b) => a.streams - b.streams)
+    if (lane === undefined) throw new StoreError('damaged', 'a store without a lane')
+    lane.streams++
+    try {
+      const at = this.#idle.findIndex(each => each.lane === lane && !each.failed)
+      const [idle] = at < 0 ? [] : this.#idle.splice(at, 1)
+      return idle ?? (await this.#create(lane))
+    } catch (error) {
+      lane.streams--
+      throw error
+    }
   }
 
-  async #create(wanted?: Drive): Promise<PackWriter> {
+  async release(pack: OpenPack): Promise<void> {
+    pack.lane.streams--
+    if (pack.failed || pack.length >= PACK_TARGET_BYTES) await this.#retire(pack)
+    else this.#idle.push(pack)
+  }
+
+  async #create(lane: Lane, wanted?: Drive): Promise<OpenPack> {
     const drive = wanted ?? (await this.#driveWithRoom())
-    const writer = await PackWriter.create(drive, {
+    const pack = await OpenPack.create(lane, drive, {
       pack: newId(),
       job: this.#owner.job,
       device: this.#owner.device,
@@ -84,8 +128,8 @@ export class PackSet {
       firstSequence: this.#nextSequence(),
       createdAt: this.#now(),
     })
-    this.#open.set(writer.id, writer)
-    return writer
+    this.#open.set(pack.id, pack)
+    return pack
   }
 
   async #driveWithRoom(): Promise<Drive> {
@@ -96,17 +140,11 @@ export class PackSet {
     )
   }
 
-  async #retire(writer: PackWriter): Promise<void> {
-    const { length, head } = writer.durable
-    this.#open.delete(writer.id)
-    this.#closed.set(writer.id, {
-      pack: writer.id,
-      drive: writer.drive,
-      length,
-      head,
-      epochs: writer.epochs,
-    })
-    await writer.close()
+  async #retire(pack: OpenPack): Promise<void> {
+    await pack.close()
+    this.#open.delete(pack.id)
+    const { length, head, epochs, drive } = pack
+    this.#closed.set(pack.id, { pack: pack.id, drive, length, head, epochs })
   }
 
   /**
@@ -116,33 +154,33 @@ export class PackSet {
    * @param closed - whether the epoch's leaves are in the tree
    */
   heads(closed: (epoch: string) => boolean): PackHead[] {
-    const head = (
-      pack: PackId,
-      drive: Drive,
-      end: { length: number; head: Buffer },
-      epochs: ReadonlyMap<string, WalkStart>,
-    ): PackHead => {
-      let { length, head } = end
-      for (const [epoch, start] of epochs)
-        if (!closed(epoch) && start.offset < length) ({ offset: length, previous: head } = start)
-      return { pack, drive: drive.volume.drive, length, head }
-    }
-    const retired = [...this.#closed.values()].map(each => head(each.pack, each.drive, each, each.epochs))
-    const open = [...this.#open.values()].map(each => head(each.id, each.drive, each.durable, each.epochs))
-    return [...retired, ...open].sort((a, b) => (a.pack < b.pack ? -1 : 1))
+    const heads = [...this.#closed.values(), ...[...this.#open.values()].map(open => ({ ...open.end, pack: open.id }))]
+    return heads
+      .map(({ pack, drive, epochs, ...end }): PackHead => {
+        let { length, head } = end
+        for (const [epoch, start] of epochs)
+          if (!closed(epoch) && start.offset < length) ({ offset: length, previous: head } = start)
+        return { pack, drive: drive.volume.drive, length, head }
+      })
+      .sort((a, b) => (a.pack < b.pack ? -1 : 1))
   }
 
-  /** A writer on that drive, for leaves: every drive gets a copy. */
-  async writerOn(drive: Drive): Promise<{ writer: PackWriter; done: () => Promise<void> }> {
-    const shared = this.#shared === null ? null : await this.#shared.catch(() => null)
-    if (shared !== null && shared.drive === drive && !shared.failed)
-      return { writer: shared, done: async () => undefined }
+  /** A pack on that drive, for leaves: every drive gets a copy. */
+  async packOn(drive: Drive): Promise<{ pack: OpenPack; done: () => Promise<void> }> {
+    for (const opening of this.#shared.values()) {
+      const pack = await opening.catch(() => null)
+      if (pack !== null && pack.drive === drive && !pack.failed) return { pack, done: async () => undefined }
+    }
     const at = this.#idle.findIndex(each => each.drive === drive && !each.failed)
     const [idle] = at < 0 ? [] : this.#idle.splice(at, 1)
-    if (idle !== undefined) return { writer: idle, done: () => this.release(idle) }
-    if (drive === this.drives[0]) return { writer: await this.shared(), done: async () => undefined }
-    const writer = await this.#create(drive)
-    return { writer, done: () => this.release(writer) }
+    if (idle !== undefined) idle.lane.streams++
+    if (idle !== undefined) return { pack: idle, done: () => this.release(idle) }
+    if (drive === this.drives[0]) return { pack: await this.some(), done: async () => undefined }
+    const [lane] = this.lanes
+    if (lane === undefined) throw new StoreError('damaged', 'a store without a lane')
+    const pack = await this.#create(lane, drive)
+    lane.streams++
+    return { pack, done: () => this.release(pack) }
   }
 
   #driveOf(pack: PackId): Drive {
@@ -176,12 +214,14 @@ export class PackSet {
     void opening?.then(file => file.close()).catch(() => undefined)
   }
 
+  /** Closes every pack and ends the threads. */
   async close(): Promise<void> {
-    const shared = await this.#shared?.catch(() => null)
-    this.#shared = null
+    for (const opening of this.#shared.values()) await opening.catch(() => null)
+    this.#shared.clear()
     this.#idle = []
-    for (const writer of new Set([...this.#open.values(), ...(shared ? [shared] : [])])) await this.#retire(writer)
+    for (const pack of [...this.#open.values()]) await this.#retire(pack)
     for (const pack of [...this.#readers.keys()]) this.#forget(pack)
+    for (const lane of this.lanes) await lane.close()
   }
 }
 

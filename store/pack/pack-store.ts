@@ -3,6 +3,7 @@ import { selfTestDigests } from '../../format/digest.ts'
 import type { Proof } from '../../format/proof.ts'
 import { sealCode } from '../../format/seal-code.ts'
 import { encodeSealFile } from '../../format/volume.ts'
+import { batchIndex } from '../batched-index.ts'
 import { type MultipartStore, StoreError } from '../object-store.ts'
 import { Chain, type ChainHead } from './chain.ts'
 import { readCheckpoint, writeKeyRecord, writeSealFile } from './drive.ts'
@@ -14,8 +15,8 @@ import { writeManifest } from './manifest.ts'
 import { epochChange } from './pack-rows.ts'
 import { PackSet } from './pack-set.ts'
 import { readObject, readTotals, type Totals } from './rows.ts'
-import { abandonUpload, uploadVerbs } from './uploads.ts'
-import { NameLocks, objectVerbs } from './verbs.ts'
+import { abandonUpload, type UploadVerbs, uploadVerbs } from './uploads.ts'
+import { type FileVerbs, Gate, NameLocks, objectVerbs } from './verbs.ts'
 
 export type PackStoreOptions = DriveSet & {
   /** durable when it resolves */
@@ -24,6 +25,8 @@ export type PackStoreOptions = DriveSet & {
   now: () => number
   /** monotonic, ms */
   ticks: () => number
+  /** threads that read, seal and write; 0: this one does */
+  sealingThreads: number
 }
 
 export type Recovered = {
@@ -43,21 +46,23 @@ export type Sealed = {
 }
 
 /** An object store on a job's drives: everything sealed, everything signed. */
-export type PackStore = MultipartStore & {
-  readonly recovered: Recovered
-  readonly engine: Engine
-  readonly sealed: boolean
-  totals: () => Totals
-  chainHead: () => ChainHead
-  /** Ends the epoch now: its leaves and checkpoint are on the drives when it resolves. */
-  endEpoch: () => Promise<void>
-  /** Signs that this is all; afterwards no write is taken. Resuming after a crash in between is calling it again. */
-  seal: () => Promise<Sealed>
-  /** Shows that an object is under the newest signed checkpoint. Fault `invalid-state` when it is not yet; null: no such object. */
-  prove: (bucket: string, key: string) => Promise<Proof | null>
-  /** Takes writes again after a seal. */
-  reopen: () => Promise<void>
-}
+export type PackStore = MultipartStore &
+  FileVerbs &
+  UploadVerbs & {
+    readonly recovered: Recovered
+    readonly engine: Engine
+    readonly sealed: boolean
+    totals: () => Totals
+    chainHead: () => ChainHead
+    /** Ends the epoch now: its leaves and checkpoint are on the drives when it resolves. */
+    endEpoch: () => Promise<void>
+    /** Signs that this is all; afterwards no write is taken. Resuming after a crash in between is calling it again. */
+    seal: () => Promise<Sealed>
+    /** Shows that an object is under the newest signed checkpoint. Fault `invalid-state` when it is not yet; null: no such object. */
+    prove: (bucket: string, key: string) => Promise<Proof | null>
+    /** Takes writes again after a seal. */
+    reopen: () => Promise<void>
+  }
 
 /**
  * Opens the drives of a job, brings chain and index up to what the packs hold, and closes what a crash left open with a signed
@@ -65,7 +70,9 @@ export type PackStore = MultipartStore & {
  *
  * @throws StoreError "damaged" - chain broken, signed by another, or older than this device remembers
  */
-export async function openPackStore(options: PackStoreOptions): Promise<PackStore> {
+export async function openPackStore(given: PackStoreOptions): Promise<PackStore> {
+  // rows are a cache of the packs: those of one turn share a transaction
+  const options = { ...given, index: batchIndex(given.index) }
   const { drives, owner, source, index, now } = options
   // before anything is sealed with it
   selfTestDigests()
@@ -73,10 +80,18 @@ export async function openPackStore(options: PackStoreOptions): Promise<PackStor
   const { closed, tails, lost } = await readPacks(options, last)
   const sequence = Math.max(last?.checkpoint.lastSequence ?? 0, ...tails.map(tail => tail.lastSequence))
   let engine: Engine | null = null
-  const packs = new PackSet(drives, owner, closed, now, () => engine?.nextSequence ?? sequence + 1)
+  const packs = new PackSet(
+    drives,
+    owner,
+    closed,
+    now,
+    () => engine?.nextSequence ?? sequence + 1,
+    options.sealingThreads,
+  )
+  if (last?.checkpoint.state !== 'sealed') packs.start()
   const totals = (): Totals => readTotals(index)
   const chain = new Chain(owner, source, packs, index, last, { now, remember: options.remember, totals })
-  const epochs = newEpochs(options, chain)
+  const epochs = newEpochs(options, chain, packs)
   engine = new Engine(owner, source, packs, index, epochs, sequence, now)
   const leaves = tails.flatMap(tail => tail.leaves)
   try {
@@ -94,7 +109,7 @@ export async function openPackStore(options: PackStoreOptions): Promise<PackStor
   return packStore(options, engine, chain, packs, recovered)
 }
 
-function newEpochs(options: PackStoreOptions, chain: Chain): Epochs {
+function newEpochs(options: PackStoreOptions, chain: Chain, packs: PackSet): Epochs {
   const { drives, owner, source, index } = options
   return new Epochs(
     source,
@@ -106,6 +121,7 @@ function newEpochs(options: PackStoreOptions, chain: Chain): Epochs {
       },
       end: async epoch => {
         if (epoch.leaves.length > 0) await chain.close(epoch.leaves, epoch.id, 'epoch')
+        for (const lane of packs.lanes) await lane.forget(epoch.id)
       },
     },
     options.now,
@@ -123,18 +139,15 @@ function packStore(
   const { drives, owner, index } = options
   let state: 'open' | 'sealing' | 'sealed' | 'closed' = chain.state === 'sealed' ? 'sealed' : 'open'
   const locks = new NameLocks()
-  const gate = {
-    underWay: new Set<Promise<unknown>>(),
-    mayWrite: (): void => {
-      if (state === 'open') return
-      const why = {
-        sealing: 'this job is being sealed',
-        sealed: 'this job is sealed; `sealift reopen` takes writes again',
-        closed: 'this drive is closed',
-      }[state]
-      throw new StoreError('read-only', `${why}: no object is taken`)
-    },
-  }
+  const gate = new Gate(() => {
+    if (state === 'open') return
+    const why = {
+      sealing: 'this job is being sealed',
+      sealed: 'this job is sealed; `sealift reopen` takes writes again',
+      closed: 'this drive is closed',
+    }[state]
+    throw new StoreError('read-only', `${why}: no object is taken`)
+  })
   const store: PackStore = {
     ...objectVerbs(engine, locks, gate, new Date(Date.parse(drives[0]?.volume.createdAt ?? '') || 0)),
     ...uploadVerbs(engine, locks, gate),
@@ -161,7 +174,7 @@ function packStore(
         }
         state = 'sealing'
         // uploads under way find the gate closed at their next bytes and take back what they wrote
-        await Promise.allSettled(gate.underWay)
+        await gate.settled()
         await engine.epochs.stop()
         engine.reader.forgetKeys()
       }
@@ -185,7 +198,7 @@ function packStore(
     async reopen() {
       if (state !== 'sealed') throw new StoreError('read-only', 'this job is not sealed: there is nothing to reopen')
       await chain.close([], null, 'reopened')
-      engine.epochs = newEpochs(options, chain)
+      engine.epochs = newEpochs(options, chain, packs)
       state = 'open'
     },
     async close() {
@@ -193,7 +206,7 @@ function packStore(
       const wasOpen = state === 'open'
       state = 'closed'
       try {
-        await Promise.allSettled(gate.underWay)
+        await gate.settled()
         if (wasOpen) await engine.epochs.stop()
       } finally {
         engine.reader.forgetKeys()

@@ -3,7 +3,7 @@ import type { DriveId, EpochId, PackId } from '../../format/bytes.ts'
 import { COMPOSITE, type Envelope, parseEnvelope, TOMBSTONE } from '../../format/envelope.ts'
 import { unwrapMetadataKey } from '../../format/epoch-key.ts'
 import { BODY_HEAD_BYTES, type Commit, FRAME, parseCommit } from '../../format/frame.ts'
-import { type Leaf, leafOf, parseTombstoneFrame, tombstoneLeaf } from '../../format/leaf.ts'
+import { type EncodedLeaf, encodedLeaf, leafOf, parseTombstoneFrame, tombstoneLeaf } from '../../format/leaf.ts'
 import { openMetadata, parseMetadata, parseTombstone } from '../../format/metadata.ts'
 import {
   parseEpochFrame,
@@ -14,7 +14,7 @@ import {
 } from '../../format/pack-walk.ts'
 import type { Index, IndexChange } from '../index-store.ts'
 import { StoreError } from '../object-store.ts'
-import { commitChanges, tombstoneChanges } from './changes.ts'
+import { commitChanges, committedObject, tombstoneChanges } from './changes.ts'
 import type { EpochSource } from './epoch-source.ts'
 import { epochChange, leavesChange, packChange, readEpoch } from './pack-rows.ts'
 import { bodyIsWhole, type Gap, walkSound } from './sound-walk.ts'
@@ -23,7 +23,7 @@ import { bodyIsWhole, type Gap, walkSound } from './sound-walk.ts'
 export type Tail = {
   end: number
   head: Buffer
-  leaves: Leaf[]
+  leaves: EncodedLeaf[]
   lastSequence: number
   torn: string | null
   damage: Damage[]
@@ -75,12 +75,12 @@ export async function readTail(read: ReadAt, size: number, start: WalkStart, kno
         continue
       }
       if (commit.sequence > known)
-        tail.leaves.push(leafOf(envelope, commit.envelope, commit.sequence, commit.committedAt))
+        tail.leaves.push(encodedLeaf(leafOf(envelope, commit.envelope, commit.sequence, commit.committedAt)))
       tail.lastSequence = Math.max(tail.lastSequence, commit.sequence)
     }
     if (frame.type === FRAME.tombstone) {
       const stone = parseTombstoneFrame(frame.payload)
-      if (stone.sequence > known) tail.leaves.push(tombstoneLeaf(stone, frame.payload))
+      if (stone.sequence > known) tail.leaves.push(encodedLeaf(tombstoneLeaf(stone, frame.payload)))
       tail.lastSequence = Math.max(tail.lastSequence, stone.sequence)
     }
     if (body === null) {
@@ -159,7 +159,7 @@ export async function replay(
         commitBytes: frame.end - frame.offset,
         bodyOffset: commit.bodyOffset,
       }
-      changes = commitChanges(index, place, commit, envelope, metadata)
+      changes = commitChanges(index, place, commit.sequence, committedObject(envelope), metadata)
     } else if (frame.type === FRAME.tombstone) {
       const stone = parseTombstoneFrame(frame.payload)
       const metadataPlace = { kind: TOMBSTONE, objectId: stone.objectId, job: stone.job, epoch: stone.epoch }

@@ -97,7 +97,9 @@ export function toRecord(bucket: string, key: string, row: ObjectRow): ObjectRec
   }
 }
 
-export function attributesOf(metadata: ObjectMetadata): ObjectAttributes {
+export function attributesOf(
+  metadata: Pick<ObjectMetadata, 'headers' | 'user' | 'contentType' | 'link'>,
+): ObjectAttributes {
   return {
     headers: metadata.headers,
     metadata: metadata.user,

@@ -1,13 +1,14 @@
+import type { KeyObject } from 'node:crypto'
 import type { BodySummary } from '../../format/body.ts'
-import type { ObjectId } from '../../format/bytes.ts'
+import type { EpochId, ObjectId } from '../../format/bytes.ts'
 import type { ObjectContext } from '../../format/context.ts'
 import type { CompositePart, EnvelopeKind } from '../../format/envelope.ts'
 import type { ObjectMetadata } from '../../format/metadata.ts'
 import { randomOf } from '../../format/random.ts'
 import type { PackOwner } from './epoch-source.ts'
 
-/** A sealed body that is ready to be committed: in memory, or written ahead in a pack of its own. */
-export type ReadyBody = { buffers: Buffer[] } | { offset: number }
+/** An epoch's keys, as far as sealing needs them. */
+export type SealingKeys = { id: EpochId; wrapKey: KeyObject; metadataKey: KeyObject }
 
 export type ToCommit = {
   kind: EnvelopeKind
@@ -22,7 +23,11 @@ export type ToCommit = {
 /** What of its metadata an object's key is bound to. */
 export type ObjectName = Pick<ObjectMetadata, 'bucket' | 'key' | 'part'>
 
-export function contextOf(owner: PackOwner, metadata: ObjectName, objectId: ObjectId): ObjectContext {
+export function contextOf(
+  owner: Pick<PackOwner, 'account' | 'job'>,
+  metadata: ObjectName,
+  objectId: ObjectId,
+): ObjectContext {
   return {
     account: owner.account,
     job: owner.job,

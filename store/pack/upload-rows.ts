@@ -11,7 +11,12 @@ export type UploadRow = {
   checksum?: { name: Checksum['name']; type: Checksum['type'] }
 }
 
-export function openUpload(index: Index, upload: string, metadata: ObjectMetadata, at: number): IndexChange[] {
+export function openUpload(
+  index: Index,
+  upload: string,
+  metadata: Omit<ObjectMetadata, 'digest'>,
+  at: number,
+): IndexChange[] {
   if (index.get('upload', text(upload)) !== null) return []
   return uploadChanges(upload, { bucket: metadata.bucket, key: metadata.key, at, attributes: attributesOf(metadata) })
 }

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { newId, type ObjectId } from '../../format/bytes.ts'
-import { COMPOSITE, type CompositePart, PART } from '../../format/envelope.ts'
+import { type CompositePart, PART } from '../../format/envelope.ts'
 import { commonPrefix } from '../key.ts'
 import {
   type MultipartStore,
@@ -10,18 +9,19 @@ import {
   type UploadId,
   type UploadRecord,
 } from '../object-store.ts'
-import { Engine } from './engine.ts'
+import { type Content, takeFile, takeIn } from './content.ts'
+import type { Engine } from './engine.ts'
 import { readObject, toCompositePart, toPartRecord, toRecord } from './rows.ts'
-import { newObjectKey } from './sealed-object.ts'
+import type { SourceFile } from './sealing/messages.ts'
 import { closeUpload, escapedKey, partsOf, readUpload, type UploadRow, uploadChanges, uploadId } from './upload-rows.ts'
 import {
-  type Gatekeeper,
+  type FilePut,
+  type Gate,
   metadataOf,
   type NameLocks,
   requireCondition,
   requireKey,
   requireLength,
-  sealStream,
 } from './verbs.ts'
 
 /** S3's least size of every part but the last. */
@@ -31,16 +31,45 @@ const ID_CHARACTERS = 44
 const ABOVE = Buffer.of(0xff)
 const TERMINATOR = Buffer.of(0, 1)
 
-export type UploadVerbs = Omit<MultipartStore, keyof ObjectStore>
+export type UploadVerbs = Omit<MultipartStore, keyof ObjectStore> & {
+  /** Part of a file as a part. @throws StoreError also "source-changed" | "source-unreadable" */
+  putPartFile(
+    upload: UploadId,
+    partNumber: number,
+    file: SourceFile,
+    options: Pick<FilePut, 'mayGo' | 'moved'>,
+  ): Promise<PartRecord>
+}
 
 /** Multipart uploads: every part is a sealed object of its own, committed when it arrives; completion commits their list. */
-export function uploadVerbs(engine: Engine, locks: NameLocks, gate: Gatekeeper): UploadVerbs {
+export function uploadVerbs(engine: Engine, locks: NameLocks, gate: Gate): UploadVerbs {
   const { index, owner } = engine
   const find = (id: string): UploadRow => {
     const row = readUpload(index, id)
     if (row === null) throw new StoreError('no-upload', 'no such upload; it may have been completed or aborted')
     return row
   }
+  /** A part is an object of its own, committed when it is whole. */
+  const part = (
+    id: string,
+    number: number,
+    take: () => Promise<Content>,
+    finish: (content: Content) => Parameters<typeof metadataOf>[4],
+    { bucket, key, attributes }: UploadRow,
+  ): Promise<PartRecord> =>
+    gate.pass(take, async content => {
+      const finished = finish(content)
+      find(id)
+      const metadata = {
+        ...metadataOf(bucket, key, attributes, engine.now(), finished),
+        part: { upload: id, number },
+      }
+      const { objectId } = await content.commit({ kind: PART, metadata })
+      const [found] = partsOf(index, id, number - 1, 1)
+      if (found === undefined || found.row.objectId !== objectId)
+        throw new StoreError('no-upload', 'the upload was completed or aborted meanwhile')
+      return toPartRecord(number, found.row)
+    })
   const toUpload = (id: string, row: UploadRow): UploadRecord => ({
     id: uploadId(id),
     bucket: row.bucket,
@@ -68,22 +97,31 @@ export function uploadVerbs(engine: Engine, locks: NameLocks, gate: Gatekeeper):
       if (!Number.isInteger(partNumber) || partNumber < 1 || partNumber > MOST_PARTS)
         throw new StoreError('invalid-part', `part number must be 1..${MOST_PARTS}`)
       const upload = find(id)
-      const { object } = await sealStream(engine, gate, PART, body, (bytes, digest) => {
-        requireLength(bytes, options.length)
-        find(id)
-        const base = metadataOf(
-          upload.bucket,
-          upload.key,
-          upload.attributes,
-          engine.now(),
-          options.finish(digest.bytes),
-        )
-        return { ...base, digest, part: { upload: id, number: partNumber } }
-      })
-      const [part] = partsOf(index, id, partNumber - 1, 1)
-      if (part === undefined || part.row.objectId !== object.objectId)
-        throw new StoreError('no-upload', 'the upload was completed or aborted meanwhile')
-      return toPartRecord(partNumber, part.row)
+      return part(
+        id,
+        partNumber,
+        () => takeIn(engine, body, gate.mayWrite),
+        content => {
+          requireLength(content.length, options.length)
+          return options.finish()
+        },
+        upload,
+      )
+    },
+    async putPartFile(id, partNumber, file, { mayGo, moved }) {
+      gate.mayWrite()
+      const upload = find(id)
+      const going = (): void => {
+        gate.mayWrite()
+        mayGo()
+      }
+      return part(
+        id,
+        partNumber,
+        () => takeFile(engine, file, going, moved),
+        () => ({ etag: null }),
+        upload,
+      )
     },
     async completeUpload(id, wanted, options) {
       gate.mayWrite()
@@ -94,20 +132,9 @@ export function uploadVerbs(engine: Engine, locks: NameLocks, gate: Gatekeeper):
         requireCondition(options.condition, readObject(index, upload.bucket, upload.key))
         const finished = options.finish(chosen.map(each => each.record))
         const parts = chosen.map(each => each.part)
-        const objectId = newId<ObjectId>()
-        const objectKey = newObjectKey()
-        const metadata = {
-          ...metadataOf(upload.bucket, upload.key, upload.attributes, engine.now(), finished),
-          part: { upload: id, number: 0 },
-        }
-        const summary = Engine.compositeSummary(objectId, parts)
-        // commit point: the composite's frame; the parts are durable already
-        await engine.commit(
-          await engine.packs.shared(),
-          { kind: COMPOSITE, objectId, objectKey, coreHeader: Buffer.alloc(0), summary, parts, metadata },
-          { buffers: [] },
-        )
-        objectKey.fill(0)
+        const base = metadataOf(upload.bucket, upload.key, upload.attributes, engine.now(), finished)
+        const metadata = { ...base, etag: finished.etag, part: { upload: id, number: 0 } }
+        await engine.commitComposite(parts, metadata)
         const row = readObject(index, upload.bucket, upload.key)
         if (row === null) throw new StoreError('damaged', 'the index lost a committed object')
         return toRecord(upload.bucket, upload.key, row)

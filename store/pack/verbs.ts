@@ -1,10 +1,4 @@
-import { randomInt } from 'node:crypto'
-import { BodySealer } from '../../format/body.ts'
-import { newId, type ObjectId } from '../../format/bytes.ts'
-import { BLAKE3_256, startDigest } from '../../format/digest.ts'
-import { OBJECT, type PART } from '../../format/envelope.ts'
-import { encodeBodyHead } from '../../format/frame.ts'
-import type { ObjectMetadata } from '../../format/metadata.ts'
+import { OBJECT } from '../../format/envelope.ts'
 import { isKey } from '../key.ts'
 import { listPage } from '../listing.ts'
 import {
@@ -16,111 +10,28 @@ import {
   type PutOptions,
   StoreError,
 } from '../object-store.ts'
-import type { Engine } from './engine.ts'
-import type { PackWriter } from './pack-writer.ts'
-import { decodeRow, type ObjectRow, objectKey, type Place, readObject, toRecord } from './rows.ts'
-import { newObjectKey, type ToCommit } from './sealed-object.ts'
-
-/** Sealed bodies up to this are held whole and share the pack and its sync with others; larger ones stream to a pack of their own. */
-const WHOLE_BYTES = 1 << 20
-/** One of so many objects is read back where the policy says `sample`. */
-const SAMPLE = 64
-
-export type Arrival = { object: ToCommit; place: Place }
-/** Builds the metadata when the last byte has passed. */
-export type Describe = (plaintextBytes: number, digest: NonNullable<ObjectMetadata['digest']>) => ObjectMetadata
-
-/**
- * Seals a stream as it arrives and commits it. When the body or `describe` throws, what was written is taken back.
- */
-export function sealStream(
-  engine: Engine,
-  gate: Gatekeeper,
-  kind: typeof OBJECT | typeof PART,
-  body: AsyncIterable<Uint8Array>,
-  describe: Describe,
-): Promise<Arrival> {
-  const work = sealAndCommit(engine, gate, kind, body, describe)
-  gate.underWay.add(work)
-  return work.finally(() => gate.underWay.delete(work))
-}
-
-async function sealAndCommit(
-  engine: Engine,
-  gate: Gatekeeper,
-  kind: typeof OBJECT | typeof PART,
-  body: AsyncIterable<Uint8Array>,
-  describe: Describe,
-): Promise<Arrival> {
-  const objectId = newId<ObjectId>()
-  const objectKey = newObjectKey()
-  const sealer = new BodySealer(objectId, objectKey, engine.owner.digest)
-  const source = startDigest(BLAKE3_256)
-  let held: Buffer[] = []
-  let heldBytes = 0
-  const lane: { own: { writer: PackWriter; offset: number } | null } = { own: null }
-  try {
-    const take = async (sealed: Buffer[]): Promise<void> => {
-      if (lane.own !== null) return lane.own.writer.write(sealed)
-      held.push(...sealed)
-      for (const each of sealed) heldBytes += each.length
-      if (heldBytes <= WHOLE_BYTES) return
-      const writer = await engine.packs.lease()
-      lane.own = { writer, offset: writer.length }
-      const before = held
-      held = []
-      await writer.write([encodeBodyHead(), ...before])
-    }
-    for await (const chunk of body) {
-      gate.mayWrite()
-      source.update(chunk)
-      const sealed = sealer.push(chunk)
-      if (sealed.length > 0) await take(sealed)
-    }
-    const { sealed, summary } = sealer.finish()
-    if (lane.own === null) held.push(...sealed)
-    else await take(sealed)
-    const metadata = describe(summary.plaintextLength, { id: BLAKE3_256, bytes: source.digest() })
-    const object: ToCommit = { kind, objectId, objectKey, coreHeader: sealer.coreHeader, summary, parts: [], metadata }
-    const { own } = lane
-    const place =
-      own === null
-        ? await engine.commit(await engine.packs.shared(), object, { buffers: held })
-        : await engine.commit(own.writer, object, { offset: own.offset })
-    if (due(engine.owner.readBack)) await engine.reader.readBack(place, object)
-    return { object, place }
-  } catch (error) {
-    sealer.abort()
-    await lane.own?.writer.takeBack()
-    throw error
-  } finally {
-    objectKey.fill(0)
-    if (lane.own !== null) await engine.packs.release(lane.own.writer)
-  }
-}
-
-function due(policy: 'none' | 'sample' | 'all'): boolean {
-  return policy === 'all' || (policy === 'sample' && randomInt(SAMPLE) === 0)
-}
+import { checksumOf } from './changes.ts'
+import { type Content, takeFile, takeIn } from './content.ts'
+import type { Engine, Landed } from './engine.ts'
+import { attributesOf, decodeRow, type ObjectRow, objectKey, readObject, toRecord } from './rows.ts'
+import type { Label, SourceFile } from './sealing/messages.ts'
 
 /** Puts on the same name commit one after another, so that a condition is judged on what is there. */
 export class NameLocks {
   readonly #last = new Map<string, Promise<void>>()
 
   async hold<T>(name: string, work: () => Promise<T>): Promise<T> {
-    const before = this.#last.get(name) ?? Promise.resolve()
-    let free: () => void = () => undefined
-    const mine = new Promise<void>(resolve => {
-      free = resolve
-    })
-    const chained = before.then(() => mine)
-    this.#last.set(name, chained)
-    await before
+    const before = this.#last.get(name)
+    const mine = before === undefined ? work() : before.then(work)
+    const over = mine.then(
+      () => undefined,
+      () => undefined,
+    )
+    this.#last.set(name, over)
     try {
-      return await work()
+      return await mine
     } finally {
-      free()
-      if (this.#last.get(name) === chained) this.#last.delete(name)
+      if (this.#last.get(name) === over) this.#last.delete(name)
     }
   }
 }
@@ -130,8 +41,8 @@ export function metadataOf(
   key: string,
   attributes: ObjectAttributes,
   at: number,
-  finished: { etag: string; checksum?: { name: string; value: string; type: string } },
-): ObjectMetadata {
+  finished: { etag: string | null; checksum?: { name: string; value: string; type: string } },
+): Label['metadata'] {
   return {
     bucket,
     key,
@@ -163,22 +74,70 @@ export function requireKey(key: string): void {
   if (!isKey(key)) throw new StoreError('forbidden', 'a key has 1 to 1024 bytes of UTF-8')
 }
 
-/** What may be done now; throws `read-only` when sealed or locked. */
-export type Gatekeeper = { mayWrite: () => void; underWay: Set<Promise<unknown>> }
+/** What may be done now, and what is being done. */
+export class Gate {
+  readonly #mayWrite: () => void
+  readonly #underWay = new Set<Promise<unknown>>()
+
+  /** @param mayWrite - throws `read-only` when sealed or locked */
+  constructor(mayWrite: () => void) {
+    this.#mayWrite = mayWrite
+  }
+
+  readonly mayWrite = (): void => this.#mayWrite()
+
+  /** Takes in a content and commits it; takes back what was written of it when anything refuses. */
+  pass<T>(take: () => Promise<Content>, commit: (content: Content) => Promise<T>): Promise<T> {
+    this.#mayWrite()
+    const work = passed(take, commit)
+    this.#underWay.add(work)
+    return work.finally(() => this.#underWay.delete(work))
+  }
+
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#underWay)
+  }
+}
+
+async function passed<T>(take: () => Promise<Content>, commit: (content: Content) => Promise<T>): Promise<T> {
+  const content = await take()
+  try {
+    return await commit(content)
+  } catch (error) {
+    await content.abort()
+    throw error
+  }
+}
+
+/** A file to be sealed as an object; its ETag is made of its content's digest. */
+export type FilePut = {
+  attributes: ObjectAttributes
+  /** throws when nobody wants it any more */
+  mayGo: () => void
+  /** how many of a large file's bytes have been read since */
+  moved: (bytes: number) => void
+}
+
+export type FileVerbs = {
+  /** @throws StoreError also "source-changed" | "source-unreadable" */
+  putFile(bucket: string, key: string, file: SourceFile, options: FilePut): Promise<ObjectRecord>
+}
 
 /** The verbs of an object store over the engine, without multipart. */
 export function objectVerbs(
   engine: Engine,
   locks: NameLocks,
-  gate: Gatekeeper,
+  gate: Gate,
   createdAt: Date,
-): Omit<ObjectStore, 'close'> {
+): Omit<ObjectStore, 'close'> & FileVerbs {
   const { index, owner } = engine
   const requireBucket = (bucket: string): void => {
     if (!owner.buckets.includes(bucket))
       throw new StoreError('no-bucket', `no bucket ${bucket}: this job has ${owner.buckets.join(', ')}`)
   }
   const bucketRecord = (name: string): BucketRecord => ({ name, createdAt })
+  const commit = async (content: Content, metadata: Label['metadata']): Promise<ObjectRecord> =>
+    recordOf(await content.commit({ kind: OBJECT, metadata }))
 
   return {
     async listBuckets() {
@@ -198,51 +157,39 @@ export function objectVerbs(
       requireBucket(bucket)
       throw new StoreError('forbidden', 'the buckets of a job are fixed by its grant')
     },
-    async put(bucket, key, body, options: PutOptions): Promise<ObjectRecord> {
+    async put(bucket, key, body, { attributes, condition, finish, length }: PutOptions): Promise<ObjectRecord> {
       gate.mayWrite()
       requireBucket(bucket)
       requireKey(key)
       // refused before a byte is sealed where that is certain already; judged again at the commit
-      if (options.condition !== undefined && 'absent' in options.condition)
-        requireCondition(options.condition, readObject(index, bucket, key))
-      let release: () => void = () => undefined
-      const turn = new Promise<void>(resolve => {
-        release = resolve
-      })
-      let entered: Promise<void> | null = null
-      const lockName = `${bucket}/${key}`
-      try {
-        const { object } = await sealStream(
-          engine,
-          gate,
-          OBJECT,
-          withTurn(body, async () => {
-            // the name is ours from the last byte to the commit
-            await new Promise<void>(granted => {
-              entered = locks.hold(lockName, () => {
-                granted()
-                return turn
-              })
-            })
+      if (condition !== undefined && 'absent' in condition) requireCondition(condition, readObject(index, bucket, key))
+      return gate.pass(
+        () => takeIn(engine, body, gate.mayWrite),
+        // the name is ours from the last byte to the commit
+        content =>
+          locks.hold(`${bucket}/${key}`, () => {
             gate.mayWrite()
-            if (options.condition !== undefined) requireCondition(options.condition, readObject(index, bucket, key))
+            if (condition !== undefined) requireCondition(condition, readObject(index, bucket, key))
+            requireLength(content.length, length)
+            return commit(content, metadataOf(bucket, key, attributes, engine.now(), finish()))
           }),
-          (bytes, digest) => {
-            requireLength(bytes, options.length)
-            return {
-              ...metadataOf(bucket, key, options.attributes, engine.now(), options.finish(digest.bytes)),
-              digest,
-            }
-          },
-        )
-        const row = readObject(index, bucket, key)
-        if (row === null || row.objectId !== object.objectId)
-          throw new StoreError('damaged', 'the index lost a committed object')
-        return toRecord(bucket, key, row)
-      } finally {
-        release()
-        await entered
+      )
+    },
+    async putFile(bucket, key, file, { attributes, mayGo, moved }) {
+      requireBucket(bucket)
+      requireKey(key)
+      const going = (): void => {
+        gate.mayWrite()
+        mayGo()
       }
+      return gate.pass(
+        () => takeFile(engine, file, going, moved),
+        content =>
+          locks.hold(`${bucket}/${key}`, () => {
+            going()
+            return commit(content, metadataOf(bucket, key, attributes, engine.now(), { etag: null }))
+          }),
+      )
     },
     async head(bucket, key) {
       requireBucket(bucket)
@@ -286,8 +233,17 @@ export function objectVerbs(
   }
 }
 
-/** The same stream; `atEnd` runs after its last byte. */
-async function* withTurn(body: AsyncIterable<Uint8Array>, atEnd: () => Promise<void>): AsyncGenerator<Uint8Array> {
-  yield* body
-  await atEnd()
+/** What has just landed, as a look at the index would say it. */
+export function recordOf({ size, metadata }: Landed): ObjectRecord {
+  const { bucket, key, etag, modifiedAt } = metadata
+  const checksum = checksumOf(metadata)
+  return {
+    bucket,
+    key,
+    size,
+    etag,
+    modifiedAt: new Date(modifiedAt),
+    attributes: attributesOf(metadata),
+    ...(checksum && { checksum }),
+  }
 }

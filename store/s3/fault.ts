@@ -59,6 +59,8 @@ const storeCodes: Record<StoreFault, S3Code> = {
   'read-only': 'AccessDenied',
   full: 'InsufficientStorage',
   busy: 'SlowDown',
+  'source-changed': 'InternalError',
+  'source-unreadable': 'InternalError',
   damaged: 'InternalError',
 }
 

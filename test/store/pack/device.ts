@@ -111,6 +111,7 @@ export async function makeDevice(
         },
         now: Date.now,
         ticks: () => performance.now(),
+        sealingThreads: 0,
         ...overrides,
       }),
     remove: () => rmSync(root, { recursive: true, force: true }),

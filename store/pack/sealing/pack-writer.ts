@@ -1,14 +1,18 @@
 import { type FileHandle, open, rm } from 'node:fs/promises'
-import type { DriveId, PackId } from '../../format/bytes.ts'
-import { encodePackHeader, type PackHeader } from '../../format/frame.ts'
-import { PACK_START, type WalkStart } from '../../format/pack-walk.ts'
-import { StoreError } from '../object-store.ts'
-import { type Drive, packPath, syncPacks } from './drive.ts'
+import type { EpochId, PackId } from '../../../format/bytes.ts'
+import { encodePackHeader, type PackHeader } from '../../../format/frame.ts'
+import { PACK_START, type WalkStart } from '../../../format/pack-walk.ts'
+import { StoreError } from '../../object-store.ts'
+import { type Drive, packPath, syncPacks } from '../drive.ts'
+import type { PackReport } from './messages.ts'
 
 /** Where the next frame goes, and what it follows. */
 export type PackEnd = { offset: number; previous: Buffer; durable: number }
 /** Bytes to append as one run; `checksum` is that of the last chained frame in it. */
 export type Run<T> = { buffers: Buffer[]; checksum: Buffer; value: T }
+
+/** Written ahead of a commit and not synced: about as much as a disk takes in a tenth of a second. */
+const EARLY_SYNC_BYTES = 64 << 20
 
 type Waiting = { buffers: Buffer[]; bytes: number; end: PackEnd; resolve: () => void; reject: (error: Error) => void }
 
@@ -21,7 +25,7 @@ export class PackWriter {
   readonly header: PackHeader
   readonly drive: Drive
   /** epochs that have frames here, and where the first of them begins: recovery reads an unclosed epoch from there */
-  readonly epochs = new Map<string, WalkStart>()
+  readonly epochs = new Map<EpochId, WalkStart>()
   readonly #file: FileHandle
   #next: PackEnd
   #durable: { length: number; head: Buffer }
@@ -29,6 +33,10 @@ export class PackWriter {
   #flushing: Promise<void> | null = null
   #failed: StoreError | null = null
   #closed = false
+  #reported = 0
+  #turn: Promise<void> = Promise.resolve()
+  #unsynced = 0
+  #early: Promise<void> = Promise.resolve()
 
   private constructor(file: FileHandle, drive: Drive, header: PackHeader) {
     this.#file = file
@@ -43,7 +51,7 @@ export class PackWriter {
     const path = packPath(drive, header.pack)
     let file: FileHandle | null = null
     try {
-      file = await open(path, 'wx', 0o644)
+      file = await open(path, 'wx+', 0o644)
       await file.write(encodePackHeader(header), 0, undefined, 0)
       await file.datasync()
       await syncPacks(drive)
@@ -60,13 +68,26 @@ export class PackWriter {
     return this.header.pack
   }
 
-  get driveId(): DriveId {
-    return this.drive.volume.drive
+  /** What is on stable storage: length, and the checksum of the last frame before it; epochs that were not reported before. */
+  report(): PackReport {
+    const epochs = [...this.epochs].slice(this.#reported)
+    this.#reported = this.epochs.size
+    return { ...this.#durable, failed: this.#failed !== null, epochs }
   }
 
-  /** What is on stable storage: length, and the checksum of the last frame before it. */
-  get durable(): { length: number; head: Buffer } {
-    return this.#durable
+  /** Answers of one pack go out in the order in which their runs went in, however long each still takes. */
+  inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const before = this.#turn
+    const mine = work()
+    const answered = (async () => {
+      await before
+      return mine
+    })()
+    this.#turn = answered.then(
+      () => undefined,
+      () => undefined,
+    )
+    return answered
   }
 
   get length(): number {
@@ -107,6 +128,27 @@ export class PackWriter {
     } catch (cause) {
       throw await this.#fail(cause)
     }
+    this.#unsynced += bytes
+    if (this.#unsynced < EARLY_SYNC_BYTES) return
+    this.#unsynced = 0
+    // the medium writes while the next bytes are sealed: the commit's own sync then finds little left to do
+    const before = this.#early
+    this.#early = (async () => {
+      await before
+      await this.#file.datasync()
+    })().catch(async (cause: unknown) => void (await this.#fail(cause)))
+  }
+
+  /** Reads back what was written. */
+  async read(offset: number, length: number): Promise<Buffer> {
+    const bytes = Buffer.allocUnsafe(length)
+    let done = 0
+    while (done < length) {
+      const { bytesRead } = await this.#file.read(bytes, done, length - done, offset + done)
+      if (bytesRead === 0) break
+      done += bytesRead
+    }
+    return bytes.subarray(0, done)
   }
 
   /** Takes back what was written since the last commit. */
@@ -121,6 +163,7 @@ export class PackWriter {
   }
 
   async #flush(): Promise<void> {
+    this.#unsynced = 0
     while (this.#queue.length > 0 && this.#failed === null) {
       const batch = this.#queue
       this.#queue = []
@@ -133,7 +176,10 @@ export class PackWriter {
           batch.flatMap(each => each.buffers),
           first.end.offset - first.bytes,
         )
+        // a failed write is told to one sync only: none may be under way when this one speaks for all
+        await this.#early
         await this.#file.datasync()
+        if (this.#failed !== null) throw this.#failed
       } catch (cause) {
         const fault = await this.#fail(cause)
         for (const each of [...batch, ...this.#queue]) each.reject(fault)
@@ -148,6 +194,7 @@ export class PackWriter {
   }
 
   async #fail(cause: unknown): Promise<StoreError> {
+    if (this.#failed !== null) return this.#failed
     const fault = writeFault(cause, packPath(this.drive, this.header.pack))
     this.#failed = fault
     for (const each of this.#queue) each.reject(fault)
@@ -160,6 +207,7 @@ export class PackWriter {
   /** Waits for what is queued. */
   async settle(): Promise<void> {
     while (this.#flushing !== null) await this.#flushing
+    await this.#early
   }
 
   async close(): Promise<void> {

@@ -1,0 +1,79 @@
+import { asBuffer, type EpochId, type PackId } from '../../format/bytes.ts'
+import type { PackHeader } from '../../format/frame.ts'
+import type { WalkStart } from '../../format/pack-walk.ts'
+import type { Drive } from './drive.ts'
+import type { LiveEpoch } from './epochs.ts'
+import type { Lane } from './sealing/lane.ts'
+import type { PackReport, Reached, SealingCalls } from './sealing/messages.ts'
+
+/** A pack that a lane writes, as far as its reports tell. */
+export class OpenPack {
+  readonly lane: Lane
+  readonly drive: Drive
+  readonly id: PackId
+  /** epochs that have frames here, and where the first of them begins: recovery reads an unclosed epoch from there */
+  readonly epochs = new Map<EpochId, WalkStart>()
+  /** on stable storage */
+  length = 0
+  /** checksum of the last frame before `length` */
+  head: Buffer = Buffer.alloc(0)
+  failed = false
+  #closed = false
+
+  private constructor(lane: Lane, drive: Drive, id: PackId) {
+    this.lane = lane
+    this.drive = drive
+    this.id = id
+  }
+
+  /** A new pack, its header and its name durable. @throws StoreError "full" | "damaged" */
+  static async create(lane: Lane, drive: Drive, header: PackHeader): Promise<OpenPack> {
+    const pack = new OpenPack(lane, drive, header.pack)
+    pack.learn(await lane.call('open', { drive: { path: drive.path, volume: drive.volume }, header }))
+    return pack
+  }
+
+  get end(): Pick<OpenPack, 'drive' | 'length' | 'head' | 'epochs'> {
+    return this
+  }
+
+  learn({ length, head, failed, epochs }: PackReport): void {
+    // answers about one pack can overtake each other; what is durable only grows
+    if (length >= this.length) {
+      this.length = length
+      this.head = asBuffer(head)
+    }
+    this.failed ||= failed
+    for (const [epoch, start] of epochs) this.epochs.set(epoch, { ...start, previous: asBuffer(start.previous) })
+  }
+
+  /** Appends one frame; on stable storage when it resolves. @throws StoreError "full" | "damaged" */
+  async append(
+    type: SealingCalls['append']['request']['type'],
+    payload: Buffer,
+    epoch: LiveEpoch | null,
+  ): Promise<{ offset: number; reached: Reached }> {
+    const epochs = this.lane.news(epoch === null ? [] : [epoch])
+    try {
+      const { offset, reached, report } = await this.lane.call('append', {
+        pack: this.id,
+        epochs,
+        epoch: epoch?.id ?? null,
+        type,
+        payload,
+      })
+      this.learn(report)
+      return { offset, reached }
+    } catch (error) {
+      this.failed = true
+      throw error
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    if (this.failed) return void (await this.lane.call('close', { pack: this.id }).catch(() => undefined))
+    this.learn(await this.lane.call('close', { pack: this.id }))
+  }
+}

@@ -1,0 +1,291 @@
+import { randomInt } from 'node:crypto'
+import { checkBody, sealBody } from '../../../format/body.ts'
+import { asBuffer, type EpochId, type PackId } from '../../../format/bytes.ts'
+import { CORE_HEADER_BYTES } from '../../../format/core-header.ts'
+import { BLAKE3_256, digestOf, selfTestDigests } from '../../../format/digest.ts'
+import { FormatError } from '../../../format/fault.ts'
+import { BODY_HEAD_BYTES, encodeBodyHead, FRAME } from '../../../format/frame.ts'
+import { StoreError } from '../../object-store.ts'
+import type { Place } from '../rows.ts'
+import { newObjectKey, type ToCommit } from '../sealed-object.ts'
+import { commitOf } from './commit-of.ts'
+import type {
+  Committed,
+  Label,
+  Refused,
+  SealingCall,
+  SealingCalls,
+  SealingEpoch,
+  SealingOwner,
+  SourceFile,
+  WholeObject,
+} from './messages.ts'
+import { PackWriter } from './pack-writer.ts'
+import { RunBuilder } from './run.ts'
+import { SourceReader } from './source-file.ts'
+import { SealingStream } from './stream.ts'
+
+/** One of so many objects is read back where the policy says `sample`. */
+const SAMPLE = 64
+const BODY_HEAD = encodeBodyHead()
+
+type Handlers = { [K in SealingCall]: (request: SealingCalls[K]['request']) => Promise<SealingCalls[K]['reply']> }
+type ReadBack = { place: Place; objectKey: Buffer; plaintextLength: number; at: number }
+
+/**
+ * Seals, writes and syncs. What a sealing thread does; knows packs and keys of epochs, and nothing of names taken, order or rows.
+ */
+export class Sealer {
+  readonly #owner: SealingOwner
+  readonly #writers = new Map<PackId, PackWriter>()
+  readonly #epochs = new Map<EpochId, SealingEpoch>()
+  readonly #streams = new Map<number, SealingStream>()
+  readonly #sources = new SourceReader()
+  #reading: Promise<unknown> = Promise.resolve()
+
+  constructor(owner: SealingOwner) {
+    // before anything is sealed with it
+    selfTestDigests()
+    this.#owner = owner
+  }
+
+  call<K extends SealingCall>(name: K, request: SealingCalls[K]['request']): Promise<SealingCalls[K]['reply']> {
+    const handlers: Handlers = this.#handlers
+    return handlers[name](request)
+  }
+
+  readonly #handlers: Handlers = {
+    open: async ({ drive, header }) => {
+      const writer = await PackWriter.create(drive, header)
+      this.#writers.set(header.pack, writer)
+      return writer.report()
+    },
+    seal: async ({ pack, epochs, bytes, objects }) => {
+      this.#learn(epochs)
+      const contents = await this.#contents(asBuffer(bytes), objects)
+      return this.#seal(this.#writer(pack), objects, contents)
+    },
+    begin: async ({ stream, pack, objectId }) => {
+      this.#streams.set(stream, new SealingStream(this.#owner, this.#writer(pack), objectId))
+      return null
+    },
+    push: async ({ stream, bytes }) => {
+      await this.#stream(stream).push(bytes)
+      return null
+    },
+    read: ({ stream, file, atMost }) => this.#stream(stream).read(file, atMost),
+    end: async ({ stream }) => ({ plaintextLength: (await this.#stream(stream).end()).summary.plaintextLength }),
+    commit: ({ stream, epochs, label }) => {
+      this.#learn(epochs)
+      return this.#commit(stream, label)
+    },
+    abort: async ({ stream }) => {
+      const found = this.#streams.get(stream)
+      this.#streams.delete(stream)
+      await found?.abort()
+      return null
+    },
+    append: ({ pack, epochs, epoch, type, payload }) => {
+      this.#learn(epochs)
+      const writer = this.#writer(pack)
+      return writer.inTurn(async () => {
+        const { offset, reached } = await writer.append(end => {
+          const run = new RunBuilder(writer, end)
+          if (epoch !== null) run.epoch(epoch, this.#epoch(epoch).frame)
+          const offset = run.at
+          run.frame(type, payload)
+          return run.of({ offset, reached: run.reached })
+        })
+        return { offset, reached, report: writer.report() }
+      })
+    },
+    close: async ({ pack }) => {
+      const writer = this.#writer(pack)
+      // objects that were given before still go in
+      await this.#reading
+      await writer.inTurn(async () => undefined)
+      await writer.close()
+      this.#writers.delete(pack)
+      return writer.report()
+    },
+    forget: async ({ epoch }) => {
+      this.#epochs.delete(epoch)
+      return null
+    },
+  }
+
+  #learn(epochs: SealingEpoch[]): void {
+    for (const epoch of epochs) this.#epochs.set(epoch.id, epoch)
+  }
+
+  #epoch(id: EpochId): SealingEpoch {
+    const epoch = this.#epochs.get(id)
+    if (epoch === undefined) throw new StoreError('damaged', `the keys of epoch ${id} are not here`)
+    return epoch
+  }
+
+  #writer(pack: PackId): PackWriter {
+    const writer = this.#writers.get(pack)
+    if (writer === undefined) throw new StoreError('damaged', `pack ${pack} is not open`)
+    return writer
+  }
+
+  #stream(id: number): SealingStream {
+    const stream = this.#streams.get(id)
+    if (stream === undefined) throw new StoreError('damaged', 'no such content under way')
+    return stream
+  }
+
+  /** In order: files in the order of the calls, so that a pack's sequence numbers ascend. */
+  #contents(bytes: Buffer, objects: WholeObject[]): Promise<(Buffer | StoreError)[]> {
+    const before = this.#reading
+    const contents = (async () => {
+      await before
+      const files = objects.flatMap(({ body }): SourceFile[] => ('path' in body ? [body] : []))
+      const read = files.length > 0 ? await this.#sources.readAll(files) : []
+      let next = 0
+      return objects.map(({ body }) => {
+        if (!('path' in body)) return bytes.subarray(body.offset, body.offset + body.length)
+        return read[next++] ?? new StoreError('source-unreadable', 'not read')
+      })
+    })()
+    this.#reading = contents.catch(() => undefined)
+    return contents
+  }
+
+  #seal(writer: PackWriter, objects: WholeObject[], contents: (Buffer | StoreError)[]) {
+    return writer.inTurn(async () => {
+      const readBacks: ReadBack[] = []
+      const { results, reached } = await writer.append(end => {
+        const run = new RunBuilder(writer, end)
+        const results = objects.map((object, at): Committed | Refused => {
+          const content = contents[at]
+          if (content === undefined || content instanceof StoreError) return refusedOf(content)
+          try {
+            const { committed, objectKey } = this.#add(run, writer.id, object, content)
+            if (this.#due()) readBacks.push({ place: committed.place, objectKey, plaintextLength: content.length, at })
+            else objectKey.fill(0)
+            return committed
+          } catch (error) {
+            return refusedOf(error)
+          } finally {
+            content.fill(0)
+          }
+        })
+        return run.of({ results, reached: run.reached })
+      })
+      for (const each of readBacks) {
+        const fault = await this.#readBack(writer, each)
+        each.objectKey.fill(0)
+        if (fault !== null) results[each.at] = refusedOf(fault)
+      }
+      return { results, reached, report: writer.report() }
+    })
+  }
+
+  #add(run: RunBuilder, pack: PackId, object: WholeObject, content: Buffer) {
+    const epoch = this.#epoch(object.epoch)
+    run.epoch(epoch.id, epoch.frame)
+    const objectKey = newObjectKey()
+    const { coreHeader, body, summary } = sealBody(object.objectId, objectKey, content, this.#owner.digest)
+    const bodyOffset = run.at
+    const toCommit: ToCommit = {
+      kind: object.kind,
+      objectId: object.objectId,
+      objectKey,
+      coreHeader,
+      summary,
+      parts: [],
+      metadata: metadataOf(object, digestOf(BLAKE3_256, content)),
+    }
+    const { payload, leaf } = commitOf(this.#owner, epoch, toCommit, {
+      sequence: object.sequence,
+      committedAt: object.committedAt,
+      bodyOffset,
+      durableOffset: run.durable,
+    })
+    // nothing that can refuse comes after this
+    run.add(BODY_HEAD, body)
+    const commitOffset = run.at
+    run.frame(FRAME.commit, payload)
+    const place = { pack, commitOffset, commitBytes: run.at - commitOffset, bodyOffset }
+    return { committed: committedOf(place, toCommit, leaf), objectKey }
+  }
+
+  async #commit(id: number, label: Label): Promise<SealingCalls['commit']['reply']> {
+    const stream = this.#stream(id)
+    const { writer, objectKey, coreHeader, offset: bodyOffset } = stream
+    const { summary, digest } = stream.ended
+    const epoch = this.#epoch(label.epoch)
+    const object: ToCommit = {
+      kind: label.kind,
+      objectId: label.objectId,
+      objectKey,
+      coreHeader,
+      summary,
+      parts: [],
+      metadata: metadataOf(label, digest),
+    }
+    const reply = await writer.inTurn(async () => {
+      const { result, reached } = await writer.append(end => {
+        const run = new RunBuilder(writer, end)
+        const { sequence, committedAt } = label
+        const place = { sequence, committedAt, bodyOffset, durableOffset: run.durable }
+        const { payload, leaf } = commitOf(this.#owner, epoch, object, place)
+        run.epoch(epoch.id, epoch.frame, bodyOffset)
+        const commitOffset = run.at
+        run.frame(FRAME.commit, payload)
+        const at = { pack: writer.id, commitOffset, commitBytes: run.at - commitOffset, bodyOffset }
+        return run.of({ result: committedOf(at, object, leaf), reached: run.reached })
+      })
+      const { plaintextLength } = summary
+      if (this.#due()) {
+        const fault = await this.#readBack(writer, { place: result.place, objectKey, plaintextLength, at: 0 })
+        if (fault !== null) throw fault
+      }
+      return { result, reached, report: writer.report() }
+    })
+    objectKey.fill(0)
+    this.#streams.delete(id)
+    return reply
+  }
+
+  #due(): boolean {
+    const policy = this.#owner.readBack
+    return policy === 'all' || (policy === 'sample' && randomInt(SAMPLE) === 0)
+  }
+
+  /** Reads a just-committed body again and checks every tag, while its key is still at hand. */
+  async #readBack(writer: PackWriter, { place, objectKey, plaintextLength }: ReadBack): Promise<StoreError | null> {
+    const bodyAt = place.bodyOffset + BODY_HEAD_BYTES
+    const read = (offset: number, length: number): Promise<Buffer> => writer.read(bodyAt + offset, length)
+    try {
+      await checkBody(read, objectKey, await read(0, CORE_HEADER_BYTES), plaintextLength)
+      return null
+    } catch (cause) {
+      return new StoreError(
+        'damaged',
+        `the drive gave back something else than was written (pack ${place.pack} at ${place.bodyOffset}): do not trust this drive`,
+        { cause },
+      )
+    }
+  }
+}
+
+function metadataOf({ metadata }: Pick<Label, 'metadata'>, digest: Buffer): ToCommit['metadata'] {
+  const etag = metadata.etag ?? `${digest.toString('hex', 0, 16)}-1`
+  return { ...metadata, etag, digest: { id: BLAKE3_256, bytes: digest } }
+}
+
+function committedOf(place: Place, { summary, metadata }: ToCommit, leaf: Buffer): Committed {
+  const { plaintextLength, bodyLength } = summary
+  return { place, etag: metadata.etag, plaintextLength, bodyLength, leaf }
+}
+
+/** What a call met, as it travels. */
+export function refusedOf(error: unknown): Refused {
+  if (error instanceof StoreError) return { fault: error.fault, message: error.message }
+  // the labels of an object are the caller's: too long, too many
+  if (error instanceof FormatError && error.fault === 'limit') return { fault: 'forbidden', message: error.message }
+  return { fault: 'damaged', message: error instanceof Error ? error.message : String(error) }
+}

@@ -1,0 +1,142 @@
+import { StoreError } from '../../object-store.ts'
+import type { LiveEpoch } from '../epochs.ts'
+import type { OpenPack } from '../open-pack.ts'
+import type { PackSet } from '../pack-set.ts'
+import type { Lane } from './lane.ts'
+import type { Committed, Label, Reached, SourceFile, WholeObject } from './messages.ts'
+
+/** An object at hand whole that waits for its turn. */
+export type WaitingObject = {
+  label: Omit<Label, 'sequence' | 'committedAt' | 'epoch'>
+  epoch: LiveEpoch
+  body: { buffers: Uint8Array[] } | { file: SourceFile }
+  bytes: number
+  /** Called in the order of the pack, before anyone is told. */
+  done: (committed: Committed, label: Label) => void
+  failed: (error: unknown) => void
+}
+
+const BATCH_OBJECTS = 64
+const BATCH_BYTES = 4 << 20
+/** One is written and synced while the next is sealed. */
+const BATCHES_A_LANE = 2
+/** A second lane is worth its own syncs only when there is this much to do. */
+const SPILL_OBJECTS = 16
+const SPILL_BYTES = 256 << 10
+
+/**
+ * Gathers objects into batches for the lanes: few messages, few syncs. Nothing waits for a batch to fill: what is there when a lane is
+ * free goes out.
+ */
+export class WholeQueue {
+  readonly #packs: PackSet
+  readonly #next: () => { sequence: number; committedAt: number }
+  readonly #reached: (pack: OpenPack, reached: Reached) => void
+  #queue: WaitingObject[] = []
+  #bytes = 0
+  #due = false
+
+  /**
+   * @param next - the object's place in the order
+   * @param reached - all of a pack up to here has been told to `done`
+   */
+  constructor(
+    packs: PackSet,
+    next: () => { sequence: number; committedAt: number },
+    reached: (pack: OpenPack, reached: Reached) => void,
+  ) {
+    this.#packs = packs
+    this.#next = next
+    this.#reached = reached
+  }
+
+  add(object: WaitingObject): void {
+    this.#queue.push(object)
+    this.#bytes += object.bytes
+    if (this.#due) return
+    this.#due = true
+    // what arrives in the same turn of the loop goes together
+    setImmediate(() => {
+      this.#due = false
+      this.#dispatch()
+    })
+  }
+
+  #dispatch(): void {
+    for (let under = 1; under <= BATCHES_A_LANE; under++)
+      for (const [at, lane] of this.#packs.lanes.entries()) {
+        if (this.#queue.length === 0) return
+        if (lane.batches >= under) continue
+        if (at > 0 && this.#queue.length < SPILL_OBJECTS && this.#bytes < SPILL_BYTES) continue
+        lane.batches++
+        void this.#send(lane, this.#take()).finally(() => {
+          lane.batches--
+          this.#dispatch()
+        })
+      }
+  }
+
+  #take(): WaitingObject[] {
+    let count = 0
+    let bytes = 0
+    for (const each of this.#queue) {
+      if (count === BATCH_OBJECTS || (count > 0 && bytes + each.bytes > BATCH_BYTES)) break
+      count++
+      bytes += each.bytes
+    }
+    this.#bytes -= bytes
+    return this.#queue.splice(0, count)
+  }
+
+  async #send(lane: Lane, batch: WaitingObject[]): Promise<void> {
+    let pack: OpenPack | null = null
+    try {
+      pack = await this.#packs.shared(lane)
+      const { objects, bytes } = this.#message(batch)
+      const epochs = lane.news(new Set(batch.map(each => each.epoch)))
+      const { results, reached, report } = await lane.call('seal', { pack: pack.id, epochs, bytes, objects }, [
+        bytes.buffer,
+      ])
+      pack.learn(report)
+      for (const [at, result] of results.entries()) {
+        const waiting = batch[at]
+        const object = objects[at]
+        if (waiting === undefined || object === undefined) continue
+        if ('fault' in result) waiting.failed(new StoreError(result.fault, result.message))
+        else settle(waiting, result, object)
+      }
+      this.#reached(pack, reached)
+    } catch (error) {
+      if (pack !== null) pack.failed = true
+      for (const each of batch) each.failed(error)
+    }
+  }
+
+  /** Bodies side by side in one buffer, which is given away. */
+  #message(batch: WaitingObject[]): { objects: WholeObject[]; bytes: Uint8Array<ArrayBuffer> } {
+    let total = 0
+    for (const { body, bytes } of batch) if ('buffers' in body) total += bytes
+    const bytes = new Uint8Array(total)
+    let at = 0
+    const objects = batch.map(({ label, epoch, body, bytes: length }): WholeObject => {
+      const place = { ...label, ...this.#next(), epoch: epoch.id }
+      if ('file' in body) return { ...place, body: body.file }
+      const offset = at
+      for (const each of body.buffers) {
+        bytes.set(each, at)
+        at += each.length
+      }
+      return { ...place, body: { offset, length } }
+    })
+    return { objects, bytes }
+  }
+}
+
+/** An index that fails concerns this object only: it is committed, and is found again from the packs. */
+function settle(waiting: WaitingObject, result: Committed, label: Label): void {
+  try {
+    waiting.done(result, label)
+  } catch (error) {
+    waiting.failed(error)
+  }
+}

@@ -26,11 +26,13 @@ type DeviceOptions = Parameters<typeof prepareDevice>[0]
 
 /**
  * The epoch does not end for rest: a checkpoint in the middle of a peer's round would slow that peer.
+ *
+ * @param more - further arguments of `sealift`
  */
-export async function openDevice(options: DeviceOptions = {}): Promise<BenchDevice> {
+export async function openDevice(options: DeviceOptions = {}, more: string[] = []): Promise<BenchDevice> {
   const prepared = await prepareDevice({ ...options, limits: { idleSeconds: 3600, ...options?.limits } })
   try {
-    const agent = await startAgent(prepared)
+    const agent = await startAgent(prepared, more)
     const credentials = await askDevice<Credentials>(prepared, 'credentials')
     const endpoint = { port: agent.port, bucket: BUCKET, credentials }
     return {

@@ -5,8 +5,9 @@ export type Target = {
   text: string
   /** peer to the least ratio of our rate to its rate */
   ratios?: Readonly<Record<string, number>>
-  /** bound on our own median, in the measure's unit */
+  /** bounds on our own median, in the measure's unit */
   atMost?: number
+  atLeast?: number
   /** of what is counted once and not timed: one round is enough */
   counted?: true
 }
@@ -71,7 +72,8 @@ export function judge(measure: string, unit: string, target: Target, rounds: Rou
   const held =
     ours !== null &&
     Object.entries(target.ratios ?? {}).every(([name, least]) => (ratios.get(name) ?? 0) >= least) &&
-    (target.atMost === undefined || ours <= target.atMost)
+    (target.atMost === undefined || ours <= target.atMost) &&
+    (target.atLeast === undefined || ours >= target.atLeast)
   return {
     measure,
     unit,

@@ -1,7 +1,7 @@
 /** nginx as a plain store: WebDAV PUT and static GET, not sealed, not durable. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -31,6 +31,7 @@ export async function startNginx(place: Place, name: string): Promise<Nginx | nu
     async stop() {
       child.kill('SIGTERM')
       await ended
+      rmSync(home, { recursive: true, force: true })
     },
   }
 }

@@ -58,6 +58,9 @@ test('a bound on our own figure holds at the bound and not above; no figure is n
   assert.is(judge('m', 'us', bound, { ours: [80, 80, 80], peers: {} }).met, true)
   assert.is(judge('m', 'us', bound, { ours: [80.1, 80.1, 80.1], peers: {} }).met, false)
   assert.is(judge('m', 'us', bound, { ours: [], peers: {} }).met, false)
+  const least: Target = { text: '>= 80', atLeast: 80 }
+  assert.is(judge('m', '/s', least, { ours: [80, 80, 80], peers: {} }).met, true)
+  assert.is(judge('m', '/s', least, { ours: [79.9, 79.9, 79.9], peers: {} }).met, false)
 })
 
 test('what else speaks against it keeps a row from being met', () => {

@@ -12,6 +12,7 @@ import { createAuthority, issueCertificate } from '../../hsm/certificate.ts'
 import { createRequest } from '../../hsm/csr.ts'
 import { deviceTokenDirectory, prepareDeviceToken } from '../../hsm/device-token.ts'
 import { openMemoryToken } from '../../hsm/memory-token.ts'
+import type { Pkcs11Uri } from '../../hsm/pkcs11-uri.ts'
 import type { Token } from '../../hsm/token.ts'
 import { createDrive } from '../../store/pack/drive.ts'
 
@@ -40,12 +41,15 @@ export async function prepareDevice(
     namesAfterSeal?: Grant['namesAfterSeal']
     expiresAt?: number
     buckets?: string[]
+    /** initialised, for the device's keys; otherwise SoftHSM in its state directory */
+    token?: Pkcs11Uri
   } = {},
 ): Promise<Prepared> {
   const root = mkdtempSync(join(tmpdir(), 'sealift-agent-'))
   const state = join(root, 'state')
   mkdirSync(state, { mode: 0o700 })
-  const request = readDeviceRequest(await prepareDeviceToken({ directory: deviceTokenDirectory(state) }))
+  const place = { directory: deviceTokenDirectory(state), ...(options.token && { uri: options.token }) }
+  const request = readDeviceRequest(await prepareDeviceToken(place))
   const provider = openMemoryToken({ label: 'provider' })
   const now = Date.now()
   const validity = { notBefore: new Date(now - DAY_MS), notAfter: new Date(now + 365 * DAY_MS) }

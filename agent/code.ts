@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs'
-import { isCancel, password } from '@clack/prompts'
 import { AgentError } from './fault.ts'
 
 export type CodeSource = { fd: number | null; file: string | null; prompt: boolean }
@@ -18,6 +17,7 @@ export async function readCode(source: CodeSource): Promise<string> {
       'usage',
       'the unlock code is needed: type it on a terminal, give --code-fd N, or name a file in SEALIFT_UNLOCK_CODE_FILE',
     )
+  const { isCancel, password } = await import('@clack/prompts')
   const typed = await password({ message: 'Unlock code (5 groups of 5)', mask: '*' })
   if (isCancel(typed)) throw new AgentError('usage', 'no unlock code was given')
   return typed

@@ -1,8 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { Command, Option } from 'commander'
-import { fingerprint, readDeviceRequest } from '../format/device-request.ts'
-import { deviceTokenDirectory, prepareDeviceToken } from '../hsm/device-token.ts'
 import { readCode } from './code.ts'
 import type { CredentialsAnswer, SealAnswer, StatusAnswer } from './commander.ts'
 import { fail, onDevice, type Session } from './commands/run.ts'
@@ -18,11 +16,11 @@ import {
 } from './commands/show.ts'
 import { type GivenConfig, readConfig } from './config.ts'
 import type { CopyProgress, CopyResult, Remark } from './copy/report.ts'
-import { Device } from './device.ts'
 import { AgentError } from './fault.ts'
-import { parseListen, serve } from './serve.ts'
 import { openTerminal } from './terminal.ts'
 import type { VerifyProgress, VerifyResult } from './verify.ts'
+
+// Commands that ask the running agent load no more than it takes to ask: what holds a device is imported where it is needed.
 
 // a reader that has gone (`| head`) ends what is said, not what is done
 for (const stream of [process.stdout, process.stderr])
@@ -86,6 +84,8 @@ program
   .option('--listen <host:port>', 'S3 endpoint; anything but loopback is https', '127.0.0.1:9100')
   .action((options: { listen: string }) =>
     run(async ({ config, code, terminal }) => {
+      const { Device } = await import('./device.ts')
+      const { parseListen, serve } = await import('./serve.ts')
       const address = parseListen(options.listen)
       const device = await Device.open(config)
       try {
@@ -240,6 +240,8 @@ program
   .action((what: string, options: { output?: string }) =>
     run(async ({ config, terminal }) => {
       if (what !== 'request') throw new AgentError('usage', `identity ${what}: wanted \`identity request\``)
+      const { deviceTokenDirectory, prepareDeviceToken } = await import('../hsm/device-token.ts')
+      const { fingerprint, readDeviceRequest } = await import('../format/device-request.ts')
       const request = await prepareDeviceToken({
         directory: deviceTokenDirectory(config.stateDirectory),
         ...(config.tokenUri !== null && { uri: config.tokenUri }),

@@ -140,6 +140,7 @@ export type SealedBody = { coreHeader: Buffer; body: Buffer; summary: BodySummar
  * Seals what is at hand whole: the same bytes as a `BodySealer` would leave, without its state.
  *
  * @param objectKey - 32 random bytes for this one body
+ * @param body - where it goes: `bodyLength` bytes
  */
 export function sealBody(
   objectId: ObjectId,
@@ -147,10 +148,10 @@ export function sealBody(
   plaintext: Uint8Array,
   digest: 'fast' | 'sha-256' = 'fast',
   segmentBytes = DEFAULT_SEGMENT_BYTES,
+  body: Buffer = Buffer.allocUnsafe(bodyLength(plaintext.length, segmentBytes)),
 ): SealedBody {
   const prefix = encodeCorePrefix(objectId, segmentBytes)
   const floe = Floe.start(objectKey, floeAad(prefix), { segmentBytes, rotationBits: 20 })
-  const body = Buffer.allocUnsafe(bodyLength(plaintext.length, segmentBytes))
   prefix.copy(body)
   floe.header.copy(body, prefix.length)
   const room = segmentBytes - SEGMENT_OVERHEAD

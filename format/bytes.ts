@@ -37,6 +37,11 @@ export function idBytes(id: AnyId): Buffer {
   return Buffer.from(id, 'hex')
 }
 
+/** Zeroes out of the shared pool: memory of its own costs five times as much for the few bytes that most structures have. */
+export function zeroes(length: number): Buffer {
+  return Buffer.allocUnsafe(length).fill(0)
+}
+
 /** Unsigned 64-bit at `offset` as a number. @throws FormatError "limit" - above 2^53-1, which no length of ours reaches */
 export function readLength(bytes: Buffer, offset: number, what: string): number {
   const high = bytes.readUInt32BE(offset)

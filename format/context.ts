@@ -1,5 +1,5 @@
-import { hash } from 'node:crypto'
 import { idBytes, type JobId, type ObjectId, prefixedList } from './bytes.ts'
+import { sha384 } from './digest.ts'
 import { label } from './kdf.ts'
 
 /**
@@ -32,5 +32,5 @@ export function objectContextHash(context: ObjectContext): Buffer {
   ])
   const number = Buffer.alloc(4)
   number.writeUInt32BE(context.part?.number ?? 0)
-  return hash('sha384', Buffer.concat([place, prefixedList(number, [context.binding ?? ''])]), 'buffer')
+  return sha384(Buffer.concat([place, prefixedList(number, [context.binding ?? ''])]))
 }

@@ -1,5 +1,5 @@
-import { hash } from 'node:crypto'
 import { asBuffer, idBytes, needBytes, type ObjectId, readId } from './bytes.ts'
+import { sha384 } from './digest.ts'
 import { FormatError } from './fault.ts'
 import { FLOE_HEADER_BYTES, MAX_SEGMENT_BYTES, MIN_SEGMENT_BYTES } from './floe.ts'
 
@@ -30,12 +30,12 @@ export function encodeCorePrefix(objectId: ObjectId, segmentBytes: number): Buff
 
 /** FLOE's AAD: SHA-384 of the core header without the FLOE header. FORMAT.md §3.2 */
 export function floeAad(coreHeader: Uint8Array): Buffer {
-  return hash('sha384', coreHeader.subarray(0, AT.floeHeader), 'buffer')
+  return sha384(coreHeader.subarray(0, AT.floeHeader))
 }
 
 /** SHA-384 of the whole core header: what envelopes bind. */
 export function coreHeaderHash(coreHeader: Uint8Array): Buffer {
-  return hash('sha384', coreHeader.subarray(0, CORE_HEADER_BYTES), 'buffer')
+  return sha384(coreHeader.subarray(0, CORE_HEADER_BYTES))
 }
 
 /** @throws FormatError "truncated" | "malformed" | "unsupported" | "limit" */

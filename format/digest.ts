@@ -24,8 +24,22 @@ export function parseDigestId(id: number): DigestId {
   return id
 }
 
+/** Of what may be known: a digest as a string and from there into shared memory takes half the time of one with memory of its own. */
+export function sha256(bytes: Uint8Array): Buffer {
+  const out = Buffer.allocUnsafe(32)
+  out.write(hash('sha256', bytes, 'binary'), 0, 'latin1')
+  return out
+}
+
+/** As `sha256`. */
+export function sha384(bytes: Uint8Array): Buffer {
+  const out = Buffer.allocUnsafe(48)
+  out.write(hash('sha384', bytes, 'binary'), 0, 'latin1')
+  return out
+}
+
 export function digestOf(id: DigestId, bytes: Uint8Array): Buffer {
-  return id === SHA_256 ? hash('sha256', bytes, 'buffer') : blake3(asBuffer(bytes))
+  return id === SHA_256 ? sha256(bytes) : blake3(asBuffer(bytes))
 }
 
 export function startDigest(id: DigestId): Hasher {

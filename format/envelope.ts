@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, hash, type KeyObject } from 'node:crypto'
+import { createCipheriv, createDecipheriv, type KeyObject } from 'node:crypto'
 import {
   asBuffer,
   type EpochId,
@@ -9,13 +9,14 @@ import {
   readId,
   readLength,
   writeLength,
+  zeroes,
 } from './bytes.ts'
 import { type ObjectContext, objectContextHash } from './context.ts'
-import { DIGEST_BYTES, type DigestId, parseDigestId, SHA_256 } from './digest.ts'
+import { DIGEST_BYTES, type DigestId, parseDigestId, SHA_256, sha256, sha384 } from './digest.ts'
 import { FormatError } from './fault.ts'
 import { label } from './kdf.ts'
 import { METADATA_LIMIT } from './metadata.ts'
-import { randomOf } from './random.ts'
+import { fillRandom } from './random.ts'
 
 /** A sealed object's kinds. A tombstone has no envelope but shares the numbering in leaves. */
 export const OBJECT = 1
@@ -109,8 +110,7 @@ function parsePart(bytes: Buffer, at: number): CompositePart {
   }
 }
 
-function encodeFixed(fields: EnvelopeFields): Buffer {
-  const out = Buffer.alloc(FIXED_BYTES)
+function writeFixed(out: Buffer, fields: EnvelopeFields): void {
   MAGIC.copy(out, AT.magic)
   out[AT.version] = VERSION
   out[AT.kind] = fields.kind
@@ -122,22 +122,15 @@ function encodeFixed(fields: EnvelopeFields): Buffer {
   writeLength(out, fields.plaintextLength, AT.plaintextLength)
   writeLength(out, fields.bodyLength, AT.bodyLength)
   fields.digest.copy(out, AT.digest)
-  return out
 }
 
 /** A composite has no core header; its object id stands in for it. FORMAT.md §4.2 */
 export function compositeHeaderHash(objectId: ObjectId): Buffer {
-  return hash('sha384', label('composite', idBytes(objectId)), 'buffer')
+  return sha384(label('composite', idBytes(objectId)))
 }
 
 function wrapAad(coreHash: Uint8Array, fixed: Uint8Array, sealedMetadata: Uint8Array, context: ObjectContext): Buffer {
-  return Buffer.concat([
-    label('wrap'),
-    coreHash,
-    fixed,
-    hash('sha256', sealedMetadata, 'buffer'),
-    objectContextHash(context),
-  ])
+  return Buffer.concat([label('wrap'), coreHash, fixed, sha256(sealedMetadata), objectContextHash(context)])
 }
 
 /**
@@ -156,20 +149,18 @@ export function sealEnvelope(
     throw new FormatError('malformed', `object key: wanted 32 bytes, found ${objectKey.length}`)
   if (fields.parts.length > MAX_PARTS)
     throw new FormatError('limit', `envelope: ${fields.parts.length} parts; at most ${MAX_PARTS}`)
-  const fixed = encodeFixed(fields)
-  const out = Buffer.alloc(AT.metadata + fields.sealedMetadata.length + fields.parts.length * PART_BYTES)
-  fixed.copy(out)
-  const nonce = randomOf(12)
-  nonce.copy(out, AT.nonce)
-  const cipher = createCipheriv('aes-256-gcm', wrapKey, nonce)
-  cipher.setAAD(wrapAad(coreHash, fixed, fields.sealedMetadata, context))
+  const out = zeroes(AT.metadata + fields.sealedMetadata.length + fields.parts.length * PART_BYTES)
+  writeFixed(out, fields)
+  fillRandom(out, AT.nonce, AT.wrappedKey - AT.nonce)
+  const cipher = createCipheriv('aes-256-gcm', wrapKey, out.subarray(AT.nonce, AT.wrappedKey))
+  cipher.setAAD(wrapAad(coreHash, out.subarray(0, FIXED_BYTES), fields.sealedMetadata, context))
   cipher.update(objectKey).copy(out, AT.wrappedKey)
   cipher.final()
   cipher.getAuthTag().copy(out, AT.wrappedKey + OBJECT_KEY_BYTES)
   out.writeUInt32BE(fields.sealedMetadata.length, AT.metadataLength)
   out.writeUInt32BE(fields.parts.length, AT.partCount)
   fields.sealedMetadata.copy(out, AT.metadata)
-  encodeParts(fields.parts).copy(out, AT.metadata + fields.sealedMetadata.length)
+  if (fields.parts.length > 0) encodeParts(fields.parts).copy(out, AT.metadata + fields.sealedMetadata.length)
   return out
 }
 
@@ -233,7 +224,7 @@ function checkComposite(
   encoded: Buffer,
 ): void {
   if (digestId !== SHA_256) throw new FormatError('malformed', 'envelope: a part list is digested with SHA-256')
-  if (!hash('sha256', encoded, 'buffer').equals(digest))
+  if (!sha256(encoded).equals(digest))
     throw new FormatError('tampered', 'envelope: the part list does not fit its digest')
   if (parts.reduce((sum, part) => sum + part.plaintextLength, 0) !== plaintextLength)
     throw new FormatError('malformed', 'envelope: the parts do not add up to the plaintext length')

@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject } from 'node:crypto'
-import { asBuffer, equalBytes, writeLength } from './bytes.ts'
+import { asBuffer, equalBytes, writeLength, zeroes } from './bytes.ts'
 import { FormatError } from './fault.ts'
 import { expand } from './kdf.ts'
 import { fillRandom } from './random.ts'
@@ -29,7 +29,7 @@ export type FloeParameters = { segmentBytes: number; rotationBits: number }
 export const DEFAULT_PARAMETERS: FloeParameters = { segmentBytes: DEFAULT_SEGMENT_BYTES, rotationBits: 20 }
 
 function encodeParameters(parameters: FloeParameters): Buffer {
-  const out = Buffer.alloc(PARAMETER_BYTES) // byte 0: AES-256-GCM = 0; byte 1: SHA-384 = 0
+  const out = zeroes(PARAMETER_BYTES) // byte 0: AES-256-GCM = 0; byte 1: SHA-384 = 0
   out.writeUInt32BE(parameters.segmentBytes, 2)
   out.writeUInt32BE(IV_BYTES, 6)
   return out
@@ -59,7 +59,7 @@ export class Floe {
 
   /** A new message with a random IV. @param key - 32 bytes, used for one message only */
   static start(key: Uint8Array, aad: Uint8Array, parameters: FloeParameters = DEFAULT_PARAMETERS): Floe {
-    const header = Buffer.alloc(FLOE_HEADER_BYTES)
+    const header = zeroes(FLOE_HEADER_BYTES)
     encodeParameters(parameters).copy(header)
     fillRandom(header, PARAMETER_BYTES, IV_BYTES)
     const { messageKey, tag, prefix } = Floe.#schedule(key, aad, header)

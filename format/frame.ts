@@ -1,4 +1,3 @@
-import { hash } from 'node:crypto'
 import {
   asBuffer,
   type DeviceId,
@@ -12,6 +11,7 @@ import {
   readLength,
   writeLength,
 } from './bytes.ts'
+import { sha256 } from './digest.ts'
 import { ENVELOPE_LIMIT } from './envelope.ts'
 import { FormatError } from './fault.ts'
 
@@ -51,7 +51,7 @@ export function encodePackHeader(header: PackHeader): Buffer {
   idBytes(header.drive).copy(out, PACK_AT.drive)
   writeLength(out, header.firstSequence, PACK_AT.firstSequence)
   writeLength(out, header.createdAt, PACK_AT.createdAt)
-  hash('sha256', out.subarray(0, PACK_AT.checksum), 'buffer').copy(out, PACK_AT.checksum)
+  sha256(out.subarray(0, PACK_AT.checksum)).copy(out, PACK_AT.checksum)
   return out
 }
 
@@ -62,12 +62,7 @@ export function parsePackHeader(bytes: Uint8Array): PackHeader {
   if (!view.subarray(0, 4).equals(PACK_MAGIC))
     throw new FormatError('malformed', 'pack header: does not begin with SLPK')
   if (view[PACK_AT.version] !== 1) throw new FormatError('unsupported', `pack header: version ${view[PACK_AT.version]}`)
-  if (
-    !equalBytes(
-      hash('sha256', view.subarray(0, PACK_AT.checksum), 'buffer'),
-      view.subarray(PACK_AT.checksum, PACK_HEADER_BYTES),
-    )
-  )
+  if (!equalBytes(sha256(view.subarray(0, PACK_AT.checksum)), view.subarray(PACK_AT.checksum, PACK_HEADER_BYTES)))
     throw new FormatError('tampered', 'pack header: checksum does not fit')
   if (view[PACK_AT.flags] !== 0 || view.readUInt16BE(PACK_AT.reserved) !== 0)
     throw new FormatError('unsupported', 'pack header: unknown flags')
@@ -126,7 +121,7 @@ export function encodeFrame(
 
 /** SHA-256 of head up to the checksum ‖ payload. */
 function frameChecksum(frame: Buffer): Buffer {
-  return hash('sha256', Buffer.concat([frame.subarray(0, AT.checksum), frame.subarray(FRAME_HEAD_BYTES)]), 'buffer')
+  return sha256(Buffer.concat([frame.subarray(0, AT.checksum), frame.subarray(FRAME_HEAD_BYTES)]))
 }
 
 export type FrameHead = { type: FrameType; payloadLength: number }

@@ -1,4 +1,3 @@
-import { hash } from 'node:crypto'
 import {
   asBuffer,
   type EpochId,
@@ -9,8 +8,9 @@ import {
   readId,
   readLength,
   writeLength,
+  zeroes,
 } from './bytes.ts'
-import { DIGEST_BYTES, type DigestId, parseDigestId } from './digest.ts'
+import { DIGEST_BYTES, type DigestId, parseDigestId, sha256 } from './digest.ts'
 import { COMPOSITE, type EnvelopeFields, OBJECT, PART, TOMBSTONE } from './envelope.ts'
 import { FormatError } from './fault.ts'
 
@@ -55,7 +55,7 @@ export const LEAF_METADATA_LIMIT = 512 << 10
 export const LEAF_FIXED_BYTES = AT.metadata
 
 export function encodeLeaf(leaf: Leaf): Buffer {
-  const out = Buffer.alloc(AT.metadata + leaf.sealedMetadata.length)
+  const out = zeroes(AT.metadata + leaf.sealedMetadata.length)
   out[AT.kind] = leaf.kind
   out[AT.digestId] = leaf.digestId
   out.writeUInt32BE(leaf.sealedMetadata.length, AT.metadataLength)
@@ -125,7 +125,7 @@ export function leafOf(envelope: EnvelopeFields, encoded: Uint8Array, sequence: 
     plaintextLength: envelope.plaintextLength,
     bodyLength: envelope.bodyLength,
     bodyDigest: envelope.digest,
-    envelopeHash: hash('sha256', encoded, 'buffer'),
+    envelopeHash: sha256(encoded),
     sealedMetadata: envelope.sealedMetadata,
   }
 }
@@ -192,7 +192,7 @@ export function tombstoneLeaf(stone: Tombstone, payload: Uint8Array): Leaf {
     plaintextLength: 0,
     bodyLength: 0,
     bodyDigest: Buffer.alloc(DIGEST_BYTES),
-    envelopeHash: hash('sha256', payload, 'buffer'),
+    envelopeHash: sha256(payload),
     sealedMetadata: stone.sealed,
   }
 }

@@ -1,21 +1,21 @@
-import { hash } from 'node:crypto'
 import { asBuffer, equalBytes } from './bytes.ts'
+import { sha256 } from './digest.ts'
 import { FormatError } from './fault.ts'
 
 /** RFC 6962 §2.1 Merkle tree over SHA-256. FORMAT.md §7.2. Nothing here holds more than a path of the tree. */
 export const HASH_BYTES = 32
 
 export function leafHash(leaf: Uint8Array): Buffer {
-  return hash('sha256', Buffer.concat([Buffer.of(0), leaf]), 'buffer')
+  return sha256(Buffer.concat([Buffer.of(0), leaf]))
 }
 
 function nodeHash(left: Uint8Array, right: Uint8Array): Buffer {
-  return hash('sha256', Buffer.concat([Buffer.of(1), left, right]), 'buffer')
+  return sha256(Buffer.concat([Buffer.of(1), left, right]))
 }
 
 /** Root of the empty tree. */
 export function emptyRoot(): Buffer {
-  return hash('sha256', Buffer.alloc(0), 'buffer')
+  return sha256(Buffer.alloc(0))
 }
 
 /** Grows a tree leaf by leaf, holding one hash for each set bit of its size. */

@@ -1,45 +1,88 @@
 import type { Index, IndexChange, IndexEntry, IndexScan } from './index-store.ts'
 
-/** Rows held before they are written at once. */
-const MOST = 1024
+export type BatchedIndex = Index & {
+  /** These will be looked for: one look at their range, where that holds few others, saves one at each. */
+  expect(table: string, keys: Uint8Array[]): void
+}
+
+/** Rows held before they are written at once, and how long at most: the more in one transaction, the fewer pages are written. */
+const MOST_ROWS = 4096
+const LONGEST_MS = 500
+/** Looks remembered: what is looked for before a write is looked for again in it. */
+const LOOKS_KEPT = 4096
+/** How many rows are read for one that is expected, at most. */
+const EXPECTED_AMONG = 2
 
 /**
- * Gathers the writes of one turn of the loop into one transaction of the index below. Reads see them at once. For caches of something
- * durable only: what a crash takes with it is what had not been gathered yet, always the newest.
+ * Gathers writes into large transactions of the index below. Reads see them at once. Only for caches of something durable: a crash
+ * takes what had not been written yet, always the newest changes and never one of them without those before it.
  */
-export function batchIndex(index: Index): Index {
+export function batchIndex(index: Index): BatchedIndex {
   let pending = new Map<string, IndexChange>()
-  let due = false
+  const looks = new Map<string, Buffer | null>()
+  let timer: NodeJS.Timeout | null = null
 
   function flush(): void {
+    if (timer !== null) clearTimeout(timer)
+    timer = null
     if (pending.size === 0) return
-    index.write([...pending.values()])
+    // neighbours share pages
+    index.write([...pending].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, change]) => change))
     pending = new Map()
   }
 
   return {
     get(table, key) {
-      const found = pending.get(nameOf(table, key))
-      if (found === undefined) return index.get(table, key)
-      return found.value === null ? null : asBuffer(found.value)
+      const name = nameOf(table, key)
+      const found = pending.get(name)
+      if (found !== undefined) return found.value === null ? null : asBuffer(found.value)
+      const known = looks.get(name)
+      if (known !== undefined) return known
+      const value = index.get(table, key)
+      if (looks.size >= LOOKS_KEPT) looks.clear()
+      looks.set(name, value)
+      return value
+    },
+    expect(table, keys) {
+      const sorted = [...keys].sort(Buffer.compare)
+      const first = sorted[0]
+      const last = sorted[sorted.length - 1]
+      if (first === undefined || last === undefined) return
+      const found = new Map<string, Buffer>()
+      const own = index.get(table, first)
+      if (own !== null) found.set(nameOf(table, first), own)
+      const limit = keys.length * EXPECTED_AMONG
+      const rows = index.scan(table, { prefix: commonPrefix(first, last), after: first, limit })
+      for (const { key, value } of rows) found.set(nameOf(table, key), value)
+      const end = rows[rows.length - 1]?.key
+      // more than were looked at: what lies beyond is looked for one by one
+      const seen = rows.length < limit || end === undefined ? last : end
+      if (looks.size + keys.length > LOOKS_KEPT) looks.clear()
+      for (const key of sorted) {
+        if (Buffer.compare(key, seen) > 0) break
+        const name = nameOf(table, key)
+        if (!pending.has(name)) looks.set(name, found.get(name) ?? null)
+      }
     },
     scan(table: string, query: IndexScan): IndexEntry[] {
       flush()
       return index.scan(table, query)
     },
     write(changes) {
-      for (const change of changes) pending.set(nameOf(change.table, change.key), change)
-      if (pending.size >= MOST) return flush()
-      if (due) return
-      due = true
-      setImmediate(() => {
-        due = false
+      for (const change of changes) {
+        const name = nameOf(change.table, change.key)
+        pending.set(name, change)
+        looks.delete(name)
+      }
+      if (pending.size >= MOST_ROWS) return flush()
+      timer ??= setTimeout(() => {
+        timer = null
         try {
           flush()
         } catch {
           // what could not be written is still held: the next write or look tries again, and is told
         }
-      })
+      }, LONGEST_MS).unref()
     },
     close() {
       try {
@@ -49,6 +92,12 @@ export function batchIndex(index: Index): Index {
       }
     },
   }
+}
+
+function commonPrefix(a: Uint8Array, b: Uint8Array): Uint8Array {
+  let length = 0
+  while (length < a.length && length < b.length && a[length] === b[length]) length++
+  return a.subarray(0, length)
 }
 
 function nameOf(table: string, key: Uint8Array): string {

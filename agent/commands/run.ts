@@ -1,8 +1,6 @@
 import { type CodeSource, readCode } from '../code.ts'
-import { deviceCommander } from '../commander.ts'
 import { askAgent, RemoteFault } from '../control.ts'
 import type { DeviceConfig } from '../device.ts'
-import { Device } from '../device.ts'
 import { exitCode, messageOf } from '../exit.ts'
 import type { Terminal } from '../terminal.ts'
 
@@ -21,6 +19,9 @@ export async function onDevice(
 ): Promise<unknown> {
   const asked = await askAgent(session.config.stateDirectory, { command, args }, progress)
   if (asked !== null) return asked.answer
+  // nobody holds the device: this process does, for one command
+  const { Device } = await import('../device.ts')
+  const { deviceCommander } = await import('../commander.ts')
   const device = await Device.open(session.config)
   const gone = new AbortController()
   const stop = (): void => gone.abort(new Error('interrupted'))

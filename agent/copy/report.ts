@@ -45,6 +45,8 @@ export class Tally {
   readonly remarks: Remark[] = []
   readonly #kinds = { skipped: 0, renamed: 0, changed: 0, failed: 0 }
   readonly #onRemark: (remark: Remark) => void
+  #walkedObjects = 0
+  #walkedBytes = 0
 
   constructor(ticks: () => number, onRemark: (remark: Remark) => void) {
     this.#ticks = ticks
@@ -57,6 +59,19 @@ export class Tally {
     this.#kinds[kind]++
     if (this.remarks.length < REMARKS_KEPT) this.remarks.push(remark)
     this.#onRemark(remark)
+  }
+
+  /** One more file or link has been come to. */
+  walked(bytes: number): void {
+    this.#walkedObjects++
+    this.#walkedBytes += bytes
+  }
+
+  /** Nothing is left to come to: what was walked is what there was. */
+  walkedAll(): void {
+    this.counts.foundObjects = this.#walkedObjects
+    this.counts.foundBytes = this.#walkedBytes
+    this.counts.scanned = true
   }
 
   progress(): CopyProgress {

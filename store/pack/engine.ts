@@ -6,7 +6,7 @@ import { COMPOSITE, type CompositePart, encodeParts, PART, TOMBSTONE } from '../
 import { FRAME, FRAME_HEAD_BYTES } from '../../format/frame.ts'
 import { encodeLeaf, encodeTombstoneFrame, parseLeaf, tombstoneLeaf } from '../../format/leaf.ts'
 import { encodeTombstone, type ObjectMetadata, sealMetadata } from '../../format/metadata.ts'
-import type { Index } from '../index-store.ts'
+import type { BatchedIndex } from '../batched-index.ts'
 import { type CommittedObject, commitChanges, tombstoneChanges } from './changes.ts'
 import type { EpochSource, PackOwner } from './epoch-source.ts'
 import type { Epochs, LiveEpoch } from './epochs.ts'
@@ -19,6 +19,8 @@ import { commitOf } from './sealing/commit-of.ts'
 import type { Committed, Label, Reached, SourceFile } from './sealing/messages.ts'
 import { WholeQueue } from './sealing/whole-queue.ts'
 
+/** What is at hand whole. */
+type WholeBody = { buffers: Uint8Array[] } | { file: SourceFile }
 /** A label before the object has its place in the order. */
 type Unplaced = Omit<Label, 'sequence' | 'committedAt' | 'epoch'>
 /** An object that is committed and in the index. */
@@ -32,7 +34,7 @@ export class Engine {
   readonly owner: PackOwner
   readonly source: EpochSource
   readonly packs: PackSet
-  readonly index: Index
+  readonly index: BatchedIndex
   readonly now: () => number
   readonly reader: PackReader
   epochs: Epochs
@@ -43,7 +45,7 @@ export class Engine {
     owner: PackOwner,
     source: EpochSource,
     packs: PackSet,
-    index: Index,
+    index: BatchedIndex,
     epochs: Epochs,
     sequence: number,
     now: () => number,
@@ -75,20 +77,47 @@ export class Engine {
    * Seals and commits what is at hand whole; on stable storage and in the index when it resolves.
    * @throws StoreError "full" | "damaged" | "read-only" | "source-changed" | "source-unreadable" - nothing of it counts
    */
-  async commitWhole(
-    label: Unplaced,
-    body: { buffers: Uint8Array[] } | { file: SourceFile },
-    bytes: number,
-  ): Promise<Landed> {
+  async commitWhole(label: Unplaced, body: WholeBody, bytes: number): Promise<Landed> {
     const epoch = await this.epochs.enter(bytes)
+    return new Promise<Landed>((resolve, reject) => this.#enqueue(label, epoch, body, bytes, resolve, reject))
+  }
+
+  /** The same without a promise each, for thousands: `settled` is called with what came of it. */
+  commitFile(label: Unplaced, file: SourceFile, settled: (fault: unknown) => void): void {
+    const go = (epoch: LiveEpoch): void =>
+      this.#enqueue(label, epoch, { file }, file.length, () => settled(null), settled)
     try {
-      return await new Promise<Landed>((resolve, failed) => {
-        const done = (committed: Committed, placed: Label): void => resolve(this.#land(epoch, committed, placed))
-        this.#queue.add({ label, epoch, body, bytes, done, failed })
-      })
-    } finally {
-      this.epochs.leave(epoch)
+      const epoch = this.epochs.enterNow(file.length)
+      if (epoch !== null) go(epoch)
+      else this.epochs.enter(file.length).then(go, settled)
+    } catch (error) {
+      settled(error)
     }
+  }
+
+  #enqueue(
+    label: Unplaced,
+    epoch: LiveEpoch,
+    body: WholeBody,
+    bytes: number,
+    landed: (landed: Landed) => void,
+    failed: (error: unknown) => void,
+  ): void {
+    this.#queue.add({
+      label,
+      epoch,
+      body,
+      bytes,
+      done: (committed, placed, leaf) => {
+        const result = this.#land(epoch, committed, placed, leaf)
+        this.epochs.leave(epoch)
+        landed(result)
+      },
+      failed: error => {
+        this.epochs.leave(epoch)
+        failed(error)
+      },
+    })
   }
 
   /** Commits what a lane has sealed ahead. @throws StoreError as `commitWhole` */
@@ -97,9 +126,9 @@ export class Engine {
     try {
       const placed: Label = { ...label, ...this.#next(), epoch: epoch.id }
       const epochs = pack.lane.news([epoch])
-      const { result, reached, report } = await pack.lane.call('commit', { stream, epochs, label: placed })
+      const { result, leaf, reached, report } = await pack.lane.call('commit', { stream, epochs, label: placed })
       pack.learn(report)
-      const landed = this.#land(epoch, result, placed)
+      const landed = this.#land(epoch, result, placed, asBuffer(leaf))
       this.#readTo(pack, reached)
       return landed
     } catch (error) {
@@ -171,8 +200,7 @@ export class Engine {
   }
 
   /** W3: rows after the packs. */
-  #land(epoch: LiveEpoch, committed: Committed, { kind, objectId, sequence, metadata }: Label): Landed {
-    const leaf = asBuffer(committed.leaf)
+  #land(epoch: LiveEpoch, committed: Committed, { kind, objectId, sequence, metadata }: Label, leaf: Buffer): Landed {
     epoch.leaves.push({ sequence, bytes: leaf })
     const { plaintextLength, bodyLength, place, etag } = committed
     const fields: CommittedObject = { kind, objectId, kekId: epoch.id, plaintextLength, bodyLength, parts: 0 }

@@ -66,22 +66,29 @@ export class Epochs {
    */
   async enter(bytes: number): Promise<LiveEpoch> {
     for (;;) {
-      if (this.#stopped) throw new StoreError('read-only', 'locked or sealed: no object is taken')
-      if (this.#endFault !== null)
-        throw new StoreError('damaged', 'the last epoch could not be closed on the drive; no object is taken', {
-          cause: this.#endFault,
-        })
-      const epoch = this.#current
-      if (epoch !== null && !this.#due(epoch)) {
-        epoch.inFlight++
-        epoch.objects++
-        epoch.bytes += bytes
-        if (this.#next === null && this.#half(epoch)) this.#prepareAhead()
-        this.#watchIdle()
-        return epoch
-      }
+      const epoch = this.enterNow(bytes)
+      if (epoch !== null) return epoch
       await this.#switch()
     }
+  }
+
+  /** The same at once; null: it takes a wait. */
+  enterNow(bytes: number): LiveEpoch | null {
+    if (this.#stopped) throw new StoreError('read-only', 'locked or sealed: no object is taken')
+    if (this.#endFault !== null)
+      throw new StoreError('damaged', 'the last epoch could not be closed on the drive; no object is taken', {
+        cause: this.#endFault,
+      })
+    const epoch = this.#current
+    if (epoch !== null && !this.#due(epoch)) {
+      epoch.inFlight++
+      epoch.objects++
+      epoch.bytes += bytes
+      if (this.#next === null && this.#half(epoch)) this.#prepareAhead()
+      this.#watchIdle()
+      return epoch
+    }
+    return null
   }
 
   leave(epoch: LiveEpoch): void {

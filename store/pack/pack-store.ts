@@ -10,13 +10,15 @@ import { readCheckpoint, writeKeyRecord, writeSealFile } from './drive.ts'
 import { type DriveSet, firstOf, readChain, readPacks } from './drive-set.ts'
 import { Engine } from './engine.ts'
 import { Epochs } from './epochs.ts'
+import { Gate } from './gate.ts'
 import { proveInclusion } from './inclusion.ts'
 import { writeManifest } from './manifest.ts'
+import { NameLocks } from './name-locks.ts'
 import { epochChange } from './pack-rows.ts'
 import { PackSet } from './pack-set.ts'
 import { readObject, readTotals, type Totals } from './rows.ts'
 import { abandonUpload, type UploadVerbs, uploadVerbs } from './uploads.ts'
-import { type FileVerbs, Gate, NameLocks, objectVerbs } from './verbs.ts'
+import { type FileVerbs, objectVerbs } from './verbs.ts'
 
 export type PackStoreOptions = DriveSet & {
   /** durable when it resolves */

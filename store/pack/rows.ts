@@ -10,6 +10,7 @@ import type { Checksum, ObjectAttributes, ObjectRecord, PartRecord } from '../ob
  * `tombstoneChanges` alone.
  * - object: bucket "/" key            newest version
  * - stone: bucket "/" key             sequence of the newest tombstone
+ * - stones: 00                        there is a stone
  * - body: object id                   where a part lies
  * - part: upload id "/" BE16 number   a part of an upload under way
  * - upload, upload-name               see uploads.ts

@@ -11,18 +11,12 @@ import {
 } from '../object-store.ts'
 import { type Content, takeFile, takeIn } from './content.ts'
 import type { Engine } from './engine.ts'
+import type { Gate } from './gate.ts'
+import type { NameLocks } from './name-locks.ts'
 import { readObject, toCompositePart, toPartRecord, toRecord } from './rows.ts'
 import type { SourceFile } from './sealing/messages.ts'
 import { closeUpload, escapedKey, partsOf, readUpload, type UploadRow, uploadChanges, uploadId } from './upload-rows.ts'
-import {
-  type FilePut,
-  type Gate,
-  metadataOf,
-  type NameLocks,
-  requireCondition,
-  requireKey,
-  requireLength,
-} from './verbs.ts'
+import { type FilePut, metadataOf, requireCondition, requireKey, requireLength } from './verbs.ts'
 
 /** S3's least size of every part but the last. */
 const LEAST_PART_BYTES = 5 << 20

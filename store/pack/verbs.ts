@@ -1,3 +1,4 @@
+import { newId } from '../../format/bytes.ts'
 import { OBJECT } from '../../format/envelope.ts'
 import { isKey } from '../key.ts'
 import { listPage } from '../listing.ts'
@@ -13,28 +14,10 @@ import {
 import { checksumOf } from './changes.ts'
 import { type Content, takeFile, takeIn } from './content.ts'
 import type { Engine, Landed } from './engine.ts'
+import type { Gate } from './gate.ts'
+import type { NameLocks } from './name-locks.ts'
 import { attributesOf, decodeRow, type ObjectRow, objectKey, readObject, toRecord } from './rows.ts'
 import type { Label, SourceFile } from './sealing/messages.ts'
-
-/** Puts on the same name commit one after another, so that a condition is judged on what is there. */
-export class NameLocks {
-  readonly #last = new Map<string, Promise<void>>()
-
-  async hold<T>(name: string, work: () => Promise<T>): Promise<T> {
-    const before = this.#last.get(name)
-    const mine = before === undefined ? work() : before.then(work)
-    const over = mine.then(
-      () => undefined,
-      () => undefined,
-    )
-    this.#last.set(name, over)
-    try {
-      return await mine
-    } finally {
-      if (this.#last.get(name) === over) this.#last.delete(name)
-    }
-  }
-}
 
 export function metadataOf(
   bucket: string,
@@ -74,40 +57,8 @@ export function requireKey(key: string): void {
   if (!isKey(key)) throw new StoreError('forbidden', 'a key has 1 to 1024 bytes of UTF-8')
 }
 
-/** What may be done now, and what is being done. */
-export class Gate {
-  readonly #mayWrite: () => void
-  readonly #underWay = new Set<Promise<unknown>>()
-
-  /** @param mayWrite - throws `read-only` when sealed or locked */
-  constructor(mayWrite: () => void) {
-    this.#mayWrite = mayWrite
-  }
-
-  readonly mayWrite = (): void => this.#mayWrite()
-
-  /** Takes in a content and commits it; takes back what was written of it when anything refuses. */
-  pass<T>(take: () => Promise<Content>, commit: (content: Content) => Promise<T>): Promise<T> {
-    this.#mayWrite()
-    const work = passed(take, commit)
-    this.#underWay.add(work)
-    return work.finally(() => this.#underWay.delete(work))
-  }
-
-  async settled(): Promise<void> {
-    await Promise.allSettled(this.#underWay)
-  }
-}
-
-async function passed<T>(take: () => Promise<Content>, commit: (content: Content) => Promise<T>): Promise<T> {
-  const content = await take()
-  try {
-    return await commit(content)
-  } catch (error) {
-    await content.abort()
-    throw error
-  }
-}
+/** A file of at most `WHOLE_BYTES`. */
+export type SmallFile = { key: string; file: SourceFile; attributes: ObjectAttributes }
 
 /** A file to be sealed as an object; its ETag is made of its content's digest. */
 export type FilePut = {
@@ -120,7 +71,13 @@ export type FilePut = {
 
 export type FileVerbs = {
   /** @throws StoreError also "source-changed" | "source-unreadable" */
+  /** These names will be looked at, and perhaps put. */
+  expect(bucket: string, keys: string[]): void
   putFile(bucket: string, key: string, file: SourceFile, options: FilePut): Promise<ObjectRecord>
+  /** Small files together. @returns in their order what each met; null: it is stored */
+  putFiles(bucket: string, files: SmallFile[]): Promise<unknown[]>
+  /** As `head`, at once. */
+  look(bucket: string, key: string): ObjectRecord | null
 }
 
 /** The verbs of an object store over the engine, without multipart. */
@@ -174,6 +131,38 @@ export function objectVerbs(
             return commit(content, metadataOf(bucket, key, attributes, engine.now(), finish()))
           }),
       )
+    },
+    expect(bucket, keys) {
+      index.expect(
+        'object',
+        keys.map(key => objectKey(bucket, key)),
+      )
+    },
+    putFiles(bucket, files) {
+      gate.mayWrite()
+      requireBucket(bucket)
+      const { promise, settle } = outcomesOf(files.length)
+      for (const [at, { key, file, attributes }] of files.entries()) {
+        const free = isKey(key) ? locks.take(`${bucket}/${key}`) : null
+        if (free === null) {
+          const options = { attributes, mayGo: () => undefined, moved: () => undefined }
+          this.putFile(bucket, key, file, options).then(
+            () => settle(at, null),
+            (error: unknown) => settle(at, error),
+          )
+          continue
+        }
+        const metadata = metadataOf(bucket, key, attributes, engine.now(), { etag: null })
+        engine.commitFile({ kind: OBJECT, objectId: newId(), metadata }, file, fault => {
+          free()
+          settle(at, fault)
+        })
+      }
+      return gate.during(promise)
+    },
+    look(bucket, key) {
+      const row = readObject(index, bucket, key)
+      return row === null ? null : toRecord(bucket, key, row)
     },
     async putFile(bucket, key, file, { attributes, mayGo, moved }) {
       requireBucket(bucket)
@@ -229,6 +218,24 @@ export function objectVerbs(
         })
       }, query)
       return { ...page, objects: entries }
+    },
+  }
+}
+
+function outcomesOf(count: number): { promise: Promise<unknown[]>; settle: (at: number, fault: unknown) => void } {
+  const outcomes: unknown[] = Array.from({ length: count }, () => null)
+  let left = count
+  let over: (outcomes: unknown[]) => void = () => undefined
+  const promise = new Promise<unknown[]>(resolve => {
+    over = resolve
+  })
+  if (count === 0) over(outcomes)
+  return {
+    promise,
+    settle(at, fault) {
+      outcomes[at] = fault
+      left--
+      if (left === 0) over(outcomes)
     },
   }
 }

@@ -11,9 +11,9 @@ export async function readSource(root: string, prefix: string): Promise<Source> 
   const lost = (path: string, reason: string): void => {
     throw new Error(`${path}: ${reason}`)
   }
-  for await (const entry of walkSource(root, prefix, lost))
+  for (const entry of walkSource(root, prefix, lost))
     if (entry.kind === 'file') {
-      source.files.push({ path: entry.path, key: entry.key, size: entry.size })
+      source.files.push({ path: Buffer.from(entry.path, 'latin1'), key: entry.key, size: entry.size })
       source.bytes += entry.size
     } else if (entry.kind === 'link') source.links++
     else source.others++

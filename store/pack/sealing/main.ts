@@ -1,6 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import type { CallMessage, ReplyMessage, SealingOwner } from './messages.ts'
-import { refusedOf, Sealer } from './sealer.ts'
+import { refusedOf } from './refused.ts'
+import { Sealer } from './sealer.ts'
 
 /** A sealing thread: answers calls until its port closes. */
 const port = parentPort

@@ -19,7 +19,8 @@ export type SealingOwner = Pick<PackOwner, 'account' | 'job' | 'digest' | 'readB
 
 /** Part of a file that the thread reads itself; it must be what it was when it was looked at. */
 export type SourceFile = {
-  path: Uint8Array
+  /** its bytes, a character each (latin1) */
+  path: string
   start: number
   length: number
   /** of the whole file */
@@ -49,8 +50,8 @@ export type Committed = {
   etag: string
   plaintextLength: number
   bodyLength: number
-  /** encoded; FORMAT.md §7.1 */
-  leaf: Uint8Array
+  /** length of its leaf (FORMAT.md §7.1); a batch's leaves lie one after another */
+  leafLength: number
 }
 export type Refused = { fault: StoreFault; message: string }
 
@@ -73,8 +74,9 @@ export type SealingCalls = {
   open: { request: { drive: Drive; header: PackHeader }; reply: PackReport }
   /** Seals and commits objects that are at hand whole: one run, one sync. */
   seal: {
-    request: { pack: PackId; epochs: SealingEpoch[]; bytes: Uint8Array; objects: WholeObject[] }
-    reply: { results: (Committed | Refused)[]; reached: Reached; report: PackReport }
+    /** `objects`: WholeObject[] as JSON, `results`: (Committed | Refused)[]: a third of the cost of cloning them */
+    request: { pack: PackId; epochs: SealingEpoch[]; bytes: Uint8Array; objects: string }
+    reply: { results: string; leaves: Uint8Array; reached: Reached; report: PackReport }
   }
   /** Begins a content of unknown length in a pack of its own. */
   begin: { request: { stream: number; pack: PackId; objectId: ObjectId }; reply: null }
@@ -84,7 +86,7 @@ export type SealingCalls = {
   end: { request: { stream: number }; reply: StreamEnd }
   commit: {
     request: { stream: number; epochs: SealingEpoch[]; label: Label }
-    reply: { result: Committed; reached: Reached; report: PackReport }
+    reply: { result: Committed; leaf: Uint8Array; reached: Reached; report: PackReport }
   }
   /** Takes back what was written of it. */
   abort: { request: { stream: number }; reply: null }

@@ -219,11 +219,15 @@ export class PackWriter {
 }
 
 const MAX_VECTORS = 512
+/** Many small buffers are copied together: a vector of them costs more than the copy. */
+const TOGETHER_BYTES = 4 << 20
 
 async function writeAll(file: FileHandle, buffers: Buffer[], position: number): Promise<void> {
   let at = position
-  for (let first = 0; first < buffers.length; first += MAX_VECTORS) {
-    let rest = buffers.slice(first, first + MAX_VECTORS)
+  const small = buffers.length > 4 && buffers.reduce((sum, each) => sum + each.length, 0) <= TOGETHER_BYTES
+  const vectors = small ? [Buffer.concat(buffers)] : buffers
+  for (let first = 0; first < vectors.length; first += MAX_VECTORS) {
+    let rest = vectors.slice(first, first + MAX_VECTORS)
     let left = rest.reduce((sum, each) => sum + each.length, 0)
     while (left > 0) {
       const { bytesWritten } = await file.writev(rest, at)

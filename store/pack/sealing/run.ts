@@ -2,11 +2,15 @@ import type { EpochId } from '../../../format/bytes.ts'
 import { encodeFrame, FRAME } from '../../../format/frame.ts'
 import type { PackEnd, PackWriter, Run } from './pack-writer.ts'
 
-/** Frames of one run, collected in the order in which they will lie. */
+const CHUNK_BYTES = 1 << 20
+
+/** Frames of one run, laid into few large buffers in the order in which they will lie. */
 export class RunBuilder {
   readonly #writer: PackWriter
   readonly #start: PackEnd
   readonly #buffers: Buffer[] = []
+  #chunk: Buffer = Buffer.alloc(0)
+  #filled = 0
   #offset: number
   #previous: Buffer
 
@@ -27,14 +31,24 @@ export class RunBuilder {
     return this.#start.durable
   }
 
-  add(...buffers: Buffer[]): void {
-    for (const each of buffers) this.#offset += each.length
-    this.#buffers.push(...buffers)
+  /** Room for the next bytes. They count when `take` says so. */
+  room(length: number): Buffer {
+    if (this.#filled + length > this.#chunk.length) {
+      this.#closeChunk()
+      this.#chunk = Buffer.allocUnsafeSlow(Math.max(length, CHUNK_BYTES))
+    }
+    return this.#chunk.subarray(this.#filled, this.#filled + length)
+  }
+
+  take(length: number): void {
+    this.#filled += length
+    this.#offset += length
   }
 
   frame(type: Parameters<typeof encodeFrame>[0], payload: Uint8Array): void {
     const { frame, checksum } = encodeFrame(type, this.#previous, payload)
-    this.add(frame)
+    frame.copy(this.room(frame.length))
+    this.take(frame.length)
     this.#previous = checksum
   }
 
@@ -49,10 +63,17 @@ export class RunBuilder {
   }
 
   of<T>(value: T): Run<T> {
+    this.#closeChunk()
     return { buffers: this.#buffers, checksum: this.#previous, value }
   }
 
   get reached(): { offset: number; head: Buffer } {
     return { offset: this.#offset, head: this.#previous }
+  }
+
+  #closeChunk(): void {
+    if (this.#filled > 0) this.#buffers.push(this.#chunk.subarray(0, this.#filled))
+    this.#chunk = Buffer.alloc(0)
+    this.#filled = 0
   }
 }

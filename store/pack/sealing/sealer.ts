@@ -1,9 +1,7 @@
-import { randomInt } from 'node:crypto'
-import { checkBody, sealBody } from '../../../format/body.ts'
+import { bodyLength, sealBody } from '../../../format/body.ts'
 import { asBuffer, type EpochId, type PackId } from '../../../format/bytes.ts'
-import { CORE_HEADER_BYTES } from '../../../format/core-header.ts'
 import { BLAKE3_256, digestOf, selfTestDigests } from '../../../format/digest.ts'
-import { FormatError } from '../../../format/fault.ts'
+import { DEFAULT_SEGMENT_BYTES } from '../../../format/floe.ts'
 import { BODY_HEAD_BYTES, encodeBodyHead, FRAME } from '../../../format/frame.ts'
 import { StoreError } from '../../object-store.ts'
 import type { Place } from '../rows.ts'
@@ -21,16 +19,15 @@ import type {
   WholeObject,
 } from './messages.ts'
 import { PackWriter } from './pack-writer.ts'
+import { isDue, type ReadBack, readBackFault } from './read-back.ts'
+import { refusedOf } from './refused.ts'
 import { RunBuilder } from './run.ts'
 import { SourceReader } from './source-file.ts'
 import { SealingStream } from './stream.ts'
 
-/** One of so many objects is read back where the policy says `sample`. */
-const SAMPLE = 64
 const BODY_HEAD = encodeBodyHead()
 
 type Handlers = { [K in SealingCall]: (request: SealingCalls[K]['request']) => Promise<SealingCalls[K]['reply']> }
-type ReadBack = { place: Place; objectKey: Buffer; plaintextLength: number; at: number }
 
 /**
  * Seals, writes and syncs. What a sealing thread does; knows packs and keys of epochs, and nothing of names taken, order or rows.
@@ -60,8 +57,10 @@ export class Sealer {
       this.#writers.set(header.pack, writer)
       return writer.report()
     },
-    seal: async ({ pack, epochs, bytes, objects }) => {
+    seal: async ({ pack, epochs, bytes, objects: text }) => {
       this.#learn(epochs)
+      // written by this store's own queue
+      const objects = JSON.parse(text) as WholeObject[]
       const contents = await this.#contents(asBuffer(bytes), objects)
       return this.#seal(this.#writer(pack), objects, contents)
     },
@@ -155,15 +154,18 @@ export class Sealer {
 
   #seal(writer: PackWriter, objects: WholeObject[], contents: (Buffer | StoreError)[]) {
     return writer.inTurn(async () => {
-      const readBacks: ReadBack[] = []
-      const { results, reached } = await writer.append(end => {
+      const readBacks: (ReadBack & { at: number })[] = []
+      const { results, leaves, reached } = await writer.append(end => {
         const run = new RunBuilder(writer, end)
+        const leaves: Buffer[] = []
         const results = objects.map((object, at): Committed | Refused => {
           const content = contents[at]
           if (content === undefined || content instanceof StoreError) return refusedOf(content)
           try {
-            const { committed, objectKey } = this.#add(run, writer.id, object, content)
-            if (this.#due()) readBacks.push({ place: committed.place, objectKey, plaintextLength: content.length, at })
+            const { committed, objectKey, leaf } = this.#add(run, writer.id, object, content)
+            leaves.push(leaf)
+            if (isDue(this.#owner.readBack))
+              readBacks.push({ place: committed.place, objectKey, plaintextLength: content.length, at })
             else objectKey.fill(0)
             return committed
           } catch (error) {
@@ -172,14 +174,14 @@ export class Sealer {
             content.fill(0)
           }
         })
-        return run.of({ results, reached: run.reached })
+        return run.of({ results, leaves, reached: run.reached })
       })
       for (const each of readBacks) {
-        const fault = await this.#readBack(writer, each)
+        const fault = await readBackFault(writer, each)
         each.objectKey.fill(0)
         if (fault !== null) results[each.at] = refusedOf(fault)
       }
-      return { results, reached, report: writer.report() }
+      return { results: JSON.stringify(results), leaves: Buffer.concat(leaves), reached, report: writer.report() }
     })
   }
 
@@ -187,8 +189,13 @@ export class Sealer {
     const epoch = this.#epoch(object.epoch)
     run.epoch(epoch.id, epoch.frame)
     const objectKey = newObjectKey()
-    const { coreHeader, body, summary } = sealBody(object.objectId, objectKey, content, this.#owner.digest)
     const bodyOffset = run.at
+    const length = BODY_HEAD_BYTES + bodyLength(content.length, DEFAULT_SEGMENT_BYTES)
+    const room = run.room(length)
+    BODY_HEAD.copy(room)
+    const body = room.subarray(BODY_HEAD_BYTES)
+    const { digest } = this.#owner
+    const { coreHeader, summary } = sealBody(object.objectId, objectKey, content, digest, DEFAULT_SEGMENT_BYTES, body)
     const toCommit: ToCommit = {
       kind: object.kind,
       objectId: object.objectId,
@@ -205,11 +212,11 @@ export class Sealer {
       durableOffset: run.durable,
     })
     // nothing that can refuse comes after this
-    run.add(BODY_HEAD, body)
+    run.take(length)
     const commitOffset = run.at
     run.frame(FRAME.commit, payload)
     const place = { pack, commitOffset, commitBytes: run.at - commitOffset, bodyOffset }
-    return { committed: committedOf(place, toCommit, leaf), objectKey }
+    return { committed: committedOf(place, toCommit, leaf), objectKey, leaf }
   }
 
   async #commit(id: number, label: Label): Promise<SealingCalls['commit']['reply']> {
@@ -227,7 +234,7 @@ export class Sealer {
       metadata: metadataOf(label, digest),
     }
     const reply = await writer.inTurn(async () => {
-      const { result, reached } = await writer.append(end => {
+      const { result, leaf, reached } = await writer.append(end => {
         const run = new RunBuilder(writer, end)
         const { sequence, committedAt } = label
         const place = { sequence, committedAt, bodyOffset, durableOffset: run.durable }
@@ -236,39 +243,18 @@ export class Sealer {
         const commitOffset = run.at
         run.frame(FRAME.commit, payload)
         const at = { pack: writer.id, commitOffset, commitBytes: run.at - commitOffset, bodyOffset }
-        return run.of({ result: committedOf(at, object, leaf), reached: run.reached })
+        return run.of({ result: committedOf(at, object, leaf), leaf, reached: run.reached })
       })
       const { plaintextLength } = summary
-      if (this.#due()) {
-        const fault = await this.#readBack(writer, { place: result.place, objectKey, plaintextLength, at: 0 })
+      if (isDue(this.#owner.readBack)) {
+        const fault = await readBackFault(writer, { place: result.place, objectKey, plaintextLength })
         if (fault !== null) throw fault
       }
-      return { result, reached, report: writer.report() }
+      return { result, leaf, reached, report: writer.report() }
     })
     objectKey.fill(0)
     this.#streams.delete(id)
     return reply
-  }
-
-  #due(): boolean {
-    const policy = this.#owner.readBack
-    return policy === 'all' || (policy === 'sample' && randomInt(SAMPLE) === 0)
-  }
-
-  /** Reads a just-committed body again and checks every tag, while its key is still at hand. */
-  async #readBack(writer: PackWriter, { place, objectKey, plaintextLength }: ReadBack): Promise<StoreError | null> {
-    const bodyAt = place.bodyOffset + BODY_HEAD_BYTES
-    const read = (offset: number, length: number): Promise<Buffer> => writer.read(bodyAt + offset, length)
-    try {
-      await checkBody(read, objectKey, await read(0, CORE_HEADER_BYTES), plaintextLength)
-      return null
-    } catch (cause) {
-      return new StoreError(
-        'damaged',
-        `the drive gave back something else than was written (pack ${place.pack} at ${place.bodyOffset}): do not trust this drive`,
-        { cause },
-      )
-    }
   }
 }
 
@@ -279,13 +265,5 @@ function metadataOf({ metadata }: Pick<Label, 'metadata'>, digest: Buffer): ToCo
 
 function committedOf(place: Place, { summary, metadata }: ToCommit, leaf: Buffer): Committed {
   const { plaintextLength, bodyLength } = summary
-  return { place, etag: metadata.etag, plaintextLength, bodyLength, leaf }
-}
-
-/** What a call met, as it travels. */
-export function refusedOf(error: unknown): Refused {
-  if (error instanceof StoreError) return { fault: error.fault, message: error.message }
-  // the labels of an object are the caller's: too long, too many
-  if (error instanceof FormatError && error.fault === 'limit') return { fault: 'forbidden', message: error.message }
-  return { fault: 'damaged', message: error instanceof Error ? error.message : String(error) }
+  return { place, etag: metadata.etag, plaintextLength, bodyLength, leafLength: leaf.length }
 }

@@ -1,7 +1,8 @@
 import { Worker } from 'node:worker_threads'
 import { StoreError } from '../../object-store.ts'
 import type { CallMessage, ReplyMessage, SealingCall, SealingCalls, SealingOwner } from './messages.ts'
-import { refusedOf, Sealer } from './sealer.ts'
+import { refusedOf } from './refused.ts'
+import { Sealer } from './sealer.ts'
 
 /** Whoever seals for a store. */
 export interface SealingThread {
@@ -19,7 +20,7 @@ export interface SealingThread {
 }
 
 /** Heap of a thread, MiB: its buffers lie outside of it. */
-const LIMITS = { maxYoungGenerationSizeMb: 8, maxOldGenerationSizeMb: 64 }
+const LIMITS = { maxYoungGenerationSizeMb: 24, maxOldGenerationSizeMb: 64 }
 
 type Waiting = { resolve: (reply: unknown) => void; reject: (error: StoreError) => void }
 

@@ -18,18 +18,25 @@ export class SourceReader {
   /** Contents in order; what cannot be had is an error in its place. */
   async readAll(files: readonly SourceFile[]): Promise<(Buffer | StoreError)[]> {
     const out: (Buffer | StoreError)[] = []
+    const room = Buffer.allocUnsafeSlow(files.reduce((sum, each) => sum + each.length, 0))
+    let filled = 0
     for (let at = 0; at < files.length; ) {
       const file = files[at]
       if (file === undefined) break
       if (this.#average > SLOW_MS) {
         const group = files.slice(at, at + SIDE_BY_SIDE)
         const start = performance.now()
-        out.push(...(await Promise.all(group.map(readApart))))
+        const places = group.map(each => {
+          filled += each.length
+          return room.subarray(filled - each.length, filled)
+        })
+        out.push(...(await Promise.all(group.map((each, at) => readApart(each, places[at] ?? Buffer.alloc(0))))))
         this.#note((performance.now() - start) / group.length)
         at += group.length
       } else {
         const start = performance.now()
-        out.push(readInPlace(file))
+        out.push(readInPlace(file, room.subarray(filled, filled + file.length)))
+        filled += file.length
         this.#note(performance.now() - start)
         at++
       }
@@ -42,11 +49,10 @@ export class SourceReader {
   }
 }
 
-function readInPlace(file: SourceFile): Buffer | StoreError {
+function readInPlace(file: SourceFile, bytes: Buffer): Buffer | StoreError {
   let fd: number | null = null
   try {
-    fd = openSync(file.path as Buffer, 'r')
-    const bytes = Buffer.allocUnsafeSlow(file.length)
+    fd = openSync(Buffer.from(file.path, 'latin1'), 'r')
     let done = 0
     while (done < file.length) {
       const count = readSync(fd, bytes, done, file.length - done, file.start + done)
@@ -62,11 +68,10 @@ function readInPlace(file: SourceFile): Buffer | StoreError {
   }
 }
 
-async function readApart(file: SourceFile): Promise<Buffer | StoreError> {
+async function readApart(file: SourceFile, bytes: Buffer): Promise<Buffer | StoreError> {
   let reader: SourceStream | null = null
   try {
     reader = await SourceStream.open(file)
-    const bytes = Buffer.allocUnsafeSlow(file.length)
     for (let done = 0; done < file.length; ) {
       const piece = await reader.next(file.length - done)
       piece.copy(bytes, done)
@@ -97,7 +102,7 @@ export class SourceStream {
   /** @throws StoreError "source-unreadable" */
   static async open(source: SourceFile): Promise<SourceStream> {
     try {
-      return new SourceStream(await open(source.path as Buffer, 'r'), source)
+      return new SourceStream(await open(Buffer.from(source.path, 'latin1'), 'r'), source)
     } catch (error) {
       throw unreadable(error)
     }

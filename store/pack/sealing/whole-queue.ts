@@ -1,9 +1,10 @@
+import { asBuffer } from '../../../format/bytes.ts'
 import { StoreError } from '../../object-store.ts'
 import type { LiveEpoch } from '../epochs.ts'
 import type { OpenPack } from '../open-pack.ts'
 import type { PackSet } from '../pack-set.ts'
 import type { Lane } from './lane.ts'
-import type { Committed, Label, Reached, SourceFile, WholeObject } from './messages.ts'
+import type { Committed, Label, Reached, Refused, SourceFile, WholeObject } from './messages.ts'
 
 /** An object at hand whole that waits for its turn. */
 export type WaitingObject = {
@@ -12,7 +13,7 @@ export type WaitingObject = {
   body: { buffers: Uint8Array[] } | { file: SourceFile }
   bytes: number
   /** Called in the order of the pack, before anyone is told. */
-  done: (committed: Committed, label: Label) => void
+  done: (committed: Committed, label: Label, leaf: Buffer) => void
   failed: (error: unknown) => void
 }
 
@@ -94,16 +95,20 @@ export class WholeQueue {
       pack = await this.#packs.shared(lane)
       const { objects, bytes } = this.#message(batch)
       const epochs = lane.news(new Set(batch.map(each => each.epoch)))
-      const { results, reached, report } = await lane.call('seal', { pack: pack.id, epochs, bytes, objects }, [
-        bytes.buffer,
-      ])
+      const request = { pack: pack.id, epochs, bytes, objects: JSON.stringify(objects) }
+      const { results, leaves, reached, report } = await lane.call('seal', request, [bytes.buffer])
       pack.learn(report)
-      for (const [at, result] of results.entries()) {
+      let leafAt = 0
+      for (const [at, result] of (JSON.parse(results) as (Committed | Refused)[]).entries()) {
         const waiting = batch[at]
         const object = objects[at]
         if (waiting === undefined || object === undefined) continue
         if ('fault' in result) waiting.failed(new StoreError(result.fault, result.message))
-        else settle(waiting, result, object)
+        else {
+          const leaf = asBuffer(leaves).subarray(leafAt, leafAt + result.leafLength)
+          leafAt += result.leafLength
+          settle(waiting, result, object, leaf)
+        }
       }
       this.#reached(pack, reached)
     } catch (error) {
@@ -133,9 +138,9 @@ export class WholeQueue {
 }
 
 /** An index that fails concerns this object only: it is committed, and is found again from the packs. */
-function settle(waiting: WaitingObject, result: Committed, label: Label): void {
+function settle(waiting: WaitingObject, result: Committed, label: Label, leaf: Buffer): void {
   try {
-    waiting.done(result, label)
+    waiting.done(result, label, leaf)
   } catch (error) {
     waiting.failed(error)
   }

@@ -18,7 +18,7 @@ export type Place = {
 }
 
 const REST_MS = 300
-const REST_LIMIT_MS = 30_000
+const REST_LIMIT_MS = 15_000
 const POLL_MS = 50
 
 export function openPlace(parent: string): Place {

@@ -13,12 +13,15 @@ export type Run = {
   place: Place
   /** that count */
   rounds: number
+  /** a measure that has taken longer than this ends after its third round */
+  patienceMs: number
   say: (line: string) => void
   /** performance.now() after which a noisy measure is not begun again */
   deadline: number
 }
 
 const REPEATS = 3
+const LEAST_ROUNDS = 3
 
 /** Waits for a disk at rest. */
 export async function settled(run: Run): Promise<void> {
@@ -49,8 +52,10 @@ export async function contend(run: Run, name: string, target: Target, contenders
 async function allRounds(run: Run, name: string, contenders: Contender[]): Promise<Rounds> {
   const values = new Map(contenders.map(each => [each.name, [] as number[]]))
   const directories: string[] = []
+  const from = performance.now()
   try {
-    for (let round = 0; round <= run.rounds; round++)
+    for (let round = 0; round <= run.rounds; round++) {
+      if (round > LEAST_ROUNDS && performance.now() - from > run.patienceMs) break
       for (const contender of contenders) {
         const directory = run.place.make(`${name}-${round}-${contender.name.replace(/\W+/g, '-')}`)
         directories.push(directory)
@@ -58,6 +63,7 @@ async function allRounds(run: Run, name: string, contenders: Contender[]): Promi
         if (round > 0) values.get(contender.name)?.push(value)
         run.say(`${name} ${round === 0 ? 'warm-up' : `round ${round}`}: ${contender.name} ${rounded(value)}`)
       }
+    }
   } finally {
     for (const directory of directories) rmSync(directory, { recursive: true, force: true })
   }

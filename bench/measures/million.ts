@@ -1,14 +1,14 @@
 /** `open-after-crash`, `list-million`: a drive with a million objects. Built once a run for both. */
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { signRequest } from '../../access/sign.ts'
 import type { Prepared } from '../../test/agent/prepared.ts'
 import { openConnection } from '../connection.ts'
 import { type Agent, askDevice, BUCKET, startAgent } from '../device.ts'
-import { type Endpoint, load } from '../load.ts'
+import { load } from '../load.ts'
 import { judge, median, type Row, rounded } from '../measure.ts'
 import { buildMillion, MILLION, millionKey } from '../million-builder.ts'
 import type { Place } from '../place.ts'
+import { type Endpoint, requestHead, UNBOUNDED_SECONDS } from '../requests.ts'
 import { type Run, settled } from '../rounds.ts'
 
 const ROOM_BYTES = 4e9
@@ -46,7 +46,8 @@ export async function measureOpening(run: Run): Promise<Row[]> {
       const before = await startAgent(prepared)
       const keys = Array.from({ length: TAIL_OBJECTS }, (_, at) => `tail/${index}-${round}/${at}`)
       const endpoint = await endpointOf(prepared, before)
-      await load({ ...endpoint, method: 'PUT', connections: 32, bodyBytes: 64, keys }, async () => undefined)
+      const order = { ...endpoint, method: 'PUT', connections: 32, bodyBytes: 64, keys } as const
+      await load({ ...order, mostSeconds: UNBOUNDED_SECONDS }, async () => undefined)
       drive.objects += keys.length
       await before.kill()
       const { job } = prepared
@@ -109,13 +110,7 @@ export async function measureListing(run: Run): Promise<Row[]> {
   }
 }
 
-function listRequest({ port, bucket, credentials }: Endpoint, prefix: string): Buffer {
+function listRequest(endpoint: Endpoint, prefix: string): Buffer {
   const rawQuery = `list-type=2&max-keys=1000&prefix=${encodeURIComponent(prefix)}`
-  const signed = signRequest(
-    { method: 'GET', rawPath: `/${bucket}`, rawQuery, headers: [['host', `127.0.0.1:${port}`]] },
-    credentials,
-    { region: 'us-east-1', time: new Date(), payload: 'UNSIGNED-PAYLOAD' },
-  )
-  const lines = signed.headers.map(([name, value]) => `${name}: ${value}\r\n`).join('')
-  return Buffer.from(`GET /${bucket}?${rawQuery} HTTP/1.1\r\n${lines}\r\n`, 'latin1')
+  return requestHead(endpoint, { method: 'GET', rawPath: `/${endpoint.bucket}`, rawQuery }, 0)
 }

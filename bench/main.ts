@@ -7,7 +7,7 @@ import { jsonLine, judge, type Row, tableLines } from './measure.ts'
 import { MEASURES } from './measures/all.ts'
 import { describeMachine, openPlace } from './place.ts'
 import { printProfile, profileInto } from './profile.ts'
-import { describeVersions, installMissing } from './program.ts'
+import { describeVersions, endDescendants, installMissing } from './program.ts'
 
 const USAGE = 2
 /** `all` is to end within 40 minutes: what is longer than this ends after three rounds, and nothing noisy is begun again after that */
@@ -37,10 +37,10 @@ if (names.length === 0 || unknown.length > 0 || !Number.isInteger(rounds) || rou
 
 installMissing(say)
 const place = openPlace(flags.place)
-const leave = (): void => place.remove()
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.once(signal, () => {
-    leave()
+    endDescendants()
+    place.remove()
     process.exit(1)
   })
 // the fixtures make their devices below the temporary directory
@@ -63,7 +63,7 @@ try {
     say(`${name}: ${((performance.now() - from) / 1000).toFixed(0)} s`)
   }
 } finally {
-  leave()
+  place.remove()
 }
 if (!flags.json) {
   process.stdout.write(`${tableLines(rows).join('\n')}\n`)

@@ -20,15 +20,15 @@ const CONTENDERS = 5
 
 export async function measureCopy(run: Run, name: CorpusName): Promise<Row[]> {
   const files = corpus(run.place, name)
-  run.place.needRoom(files.bytes * CONTENDERS * (run.rounds + 1) * 1.1, `copy-${name}`)
+  const rounds = run.place.roundsThatFit(run.rounds, files.bytes * CONTENDERS * 1.1, `copy-${name}`)
   warm(files.path)
   const [amount, unit] = name === 'large' ? [files.bytes / 1e6, 'MB/s'] : [files.files, 'files/s']
   const device = await openDevice()
   try {
     const ours: Contender = { name: 'ours', round: directory => ourCopy(run, device, files, amount, directory) }
     const target = TARGETS[name]
-    const rounds = await contend(run, `copy-${name}`, target, [ours, ...(await copiers(run, files, amount))])
-    return [judge(`copy-${name}`, unit, target, rounds)]
+    const contenders = [ours, ...(await copiers(run, files, amount))]
+    return [judge(`copy-${name}`, unit, target, await contend({ ...run, rounds }, `copy-${name}`, target, contenders))]
   } finally {
     await device.close()
   }

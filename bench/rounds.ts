@@ -3,6 +3,7 @@
  * the last has ended, the disk at rest before each start, time taken until everything is on the disk.
  */
 import { rmSync } from 'node:fs'
+import { warm } from './corpus.ts'
 import { noisyPeers, type Rounds, rounded, type Target } from './measure.ts'
 import type { Place } from './place.ts'
 import { perform } from './program.ts'
@@ -28,13 +29,18 @@ export async function settled(run: Run): Promise<void> {
   if (!(await run.place.settle())) run.say('the disk did not come to rest; something else writes to it')
 }
 
-/** Seconds from the start of `work` to the return of syncfs on the directory's file system. */
-export async function untilDurable(run: Run, directory: string, work: () => Promise<unknown>): Promise<number> {
+/** Seconds from the start of `work` to the return of syncfs on the file system of `to`; all below `from` is in memory at the start. */
+export async function untilDurable(
+  run: Run,
+  { from, to }: { from: string; to: string },
+  work: () => Promise<unknown>,
+): Promise<number> {
+  warm(from)
   await settled(run)
-  const from = performance.now()
+  const start = performance.now()
   await work()
-  await perform('sync', ['-f', directory])
-  return (performance.now() - from) / 1000
+  await perform('sync', ['-f', to])
+  return (performance.now() - start) / 1000
 }
 
 /** All rounds of a measure; again, up to three times, when a peer of the target was too noisy. The first contender is ours. */

@@ -24,22 +24,23 @@ export async function measureIntake(run: Run, name: 'large' | 'small'): Promise<
   const sources = prefixes.map((prefix): [string, string] => [files.path, prefix])
   const drive = await sealedDrive(place, `intake-${name}`, sources)
   const amount = name === 'large' ? bytes / 1e6 : drive.objects
+  const from = drive.device.drive
   const ours: Contender = {
     name: 'ours',
     async round(directory) {
       const state = await copyProvider(drive.state, directory)
       const hosted = await startProvider(state, drive.owner)
       try {
-        return amount / (await untilDurable(run, directory, () => takeIn(state, drive)))
+        return amount / (await untilDurable(run, { from, to: directory }, () => takeIn(state, drive)))
       } finally {
         await hosted.stop()
       }
     },
   }
-  const plain = cp(drive.device.drive)
+  const plain = cp(from)
   const peer: Contender = {
     name: 'cp',
-    round: async directory => amount / (await untilDurable(run, directory, () => plain.copy(directory))),
+    round: async directory => amount / (await untilDurable(run, { from, to: directory }, () => plain.copy(directory))),
   }
   try {
     const target = TARGETS[name]

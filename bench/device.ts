@@ -6,8 +6,8 @@ import type { Credentials } from '../access/sign.ts'
 import { sealift } from '../test/agent/agent.ts'
 import { type Prepared, prepareDevice } from '../test/agent/prepared.ts'
 import { commandPath } from '../test/quickstart/commands.ts'
-import type { Endpoint } from './load.ts'
-import { profiling } from './profile.ts'
+import { noteTimes, profiling } from './profile.ts'
+import type { Endpoint } from './requests.ts'
 
 export type Agent = {
   process: ChildProcess
@@ -82,6 +82,7 @@ export async function startAgent(prepared: Place, more: string[] = []): Promise<
   ])
   const ready = JSON.parse(String(line[0])) as { port: number }
   const end = async (signal: 'SIGTERM' | 'SIGKILL'): Promise<void> => {
+    noteTimes(child.pid ?? 0)
     child.kill(signal)
     await closed
   }

@@ -27,7 +27,7 @@ const SUBJECTS: readonly (readonly [string, RegExp])[] = [
     'http',
     /node:_?http|node:internal\/http|node:net|node:tls|internal\/stream_base|internal\/streams|node:stream|store\/s3\/|access\//,
   ],
-  ['format', /\/format\//],
+  ['format', /\/format\/|cborg/],
   ['threads', /worker_threads|internal\/worker|internal\/per_context\/messageport/],
   ['ours, other', /\/(agent|store|provision)\//],
 ]

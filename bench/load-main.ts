@@ -1,15 +1,17 @@
 /** The process that makes the load: an order on stdin, `ready` when every request is made, `go`, then the result on stdout. */
 import { randomBytes } from 'node:crypto'
 import { createInterface } from 'node:readline'
-import { signRequest } from '../access/sign.ts'
 import { openConnection } from './connection.ts'
-import type { LoadOrder, LoadResult } from './load.ts'
+import { type LoadOrder, type LoadResult, requestHead } from './requests.ts'
 
 const PIECE_BYTES = 1 << 20
 
 const input = createInterface({ input: process.stdin })[Symbol.asyncIterator]()
 const order = JSON.parse((await input.next()).value ?? '') as LoadOrder
-const heads = order.keys.map(key => requestHead(order, key))
+const heads = order.keys.map(key => {
+  const target = { method: order.method, rawPath: `/${order.bucket}/${key}`, rawQuery: '' }
+  return requestHead(order, target, order.bodyBytes)
+})
 const body = order.method === 'PUT' ? randomBytes(Math.min(order.bodyBytes, PIECE_BYTES)) : null
 const connections = await Promise.all(Array.from({ length: order.connections }, () => openConnection(order.port)))
 process.stdout.write('ready\n')
@@ -26,8 +28,8 @@ await Promise.all(
   connections.map(async (connection, lane) => {
     for (let at = lane; at < heads.length; at += connections.length) {
       const head = heads[at]
-      if (head === undefined) return
       const began = performance.now()
+      if (head === undefined || began - from > order.mostSeconds * 1000) return
       try {
         const { status, bytes, text } = await connection.send(head, body, order.bodyBytes)
         times[result.answered++] = performance.now() - began
@@ -48,15 +50,3 @@ result.p99Ms = sorted[Math.floor(sorted.length * 0.99)] ?? 0
 for (const connection of connections) connection.close()
 process.stdout.write(`${JSON.stringify(result)}\n`)
 process.exit()
-
-/** Signed, the payload not: what a client sends that leaves the digest of the body out. */
-function requestHead({ method, port, bucket, bodyBytes, credentials }: LoadOrder, key: string): Buffer {
-  const signed = signRequest(
-    { method, rawPath: `/${bucket}/${key}`, rawQuery: '', headers: [['host', `127.0.0.1:${port}`]] },
-    credentials,
-    { region: 'us-east-1', time: new Date(), payload: 'UNSIGNED-PAYLOAD' },
-  )
-  const headers = [...signed.headers, ...(method === 'PUT' ? [['content-length', String(bodyBytes)]] : [])]
-  const lines = headers.map(([name, value]) => `${name}: ${value}\r\n`).join('')
-  return Buffer.from(`${method} ${signed.rawPath} HTTP/1.1\r\n${lines}\r\n`, 'latin1')
-}

@@ -6,28 +6,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import type { Credentials } from '../access/sign.ts'
-
-export type Endpoint = { port: number; bucket: string; credentials: Credentials }
-export type LoadOrder = Endpoint & {
-  method: 'PUT' | 'GET'
-  connections: number
-  /** one request each, dealt out to the connections in turn */
-  keys: string[]
-  /** of each PUT */
-  bodyBytes: number
-}
-export type LoadResult = {
-  seconds: number
-  answered: number
-  /** status other than 200, 201 or 204, and connections that broke */
-  failed: number
-  firstFailure: string | null
-  /** of bodies received */
-  bytes: number
-  medianMs: number
-  p99Ms: number
-}
+import type { LoadOrder, LoadResult } from './requests.ts'
 
 const PROCESS = fileURLToPath(new URL('./load-main.ts', import.meta.url))
 
@@ -54,7 +33,7 @@ export async function load(order: LoadOrder, ready: () => Promise<void>): Promis
     child.stdin.write('go\n')
     const result = JSON.parse(await line()) as LoadResult
     if (result.failed > 0)
-      throw new Error(`${result.failed} of ${order.keys.length} requests failed: ${result.firstFailure}`)
+      throw new Error(`${result.failed} of ${order.keys.length} requests failed, first: ${result.firstFailure}`)
     return result
   } finally {
     child.kill('SIGKILL')

@@ -7,11 +7,12 @@ import { jsonLine, judge, type Row, tableLines } from './measure.ts'
 import { MEASURES } from './measures/all.ts'
 import { describeMachine, openPlace } from './place.ts'
 import { printProfile, profileInto } from './profile.ts'
-import { describeVersions, installMissing } from './program.ts'
+import { describeVersions, endDescendants, installMissing } from './program.ts'
 
 const USAGE = 2
-/** of `all`: a measure that came out noisy is not begun again after this */
-const REPEATS_UNTIL_MS = 20 * 60_000
+/** `all` is to end within 40 minutes: what is longer than this ends after three rounds, and nothing noisy is begun again after that */
+const PATIENCE_MS = 75_000
+const REPEATS_UNTIL_MS = 12 * 60_000
 
 const { values: flags, positionals } = parseArgs({
   options: {
@@ -36,16 +37,18 @@ if (names.length === 0 || unknown.length > 0 || !Number.isInteger(rounds) || rou
 
 installMissing(say)
 const place = openPlace(flags.place)
-const leave = (): void => place.remove()
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.once(signal, () => {
-    leave()
+    endDescendants()
+    place.remove()
     process.exit(1)
   })
 // the fixtures make their devices below the temporary directory
 process.env.TMPDIR = place.root
 const started = performance.now()
-const deadline = positionals.includes('all') ? started + REPEATS_UNTIL_MS : Number.POSITIVE_INFINITY
+const all = positionals.includes('all')
+const deadline = all ? started + REPEATS_UNTIL_MS : Number.POSITIVE_INFINITY
+const patienceMs = all ? PATIENCE_MS : Number.POSITIVE_INFINITY
 const versions = describeVersions()
 const machine = describeMachine(place)
 const rows: Row[] = []
@@ -60,7 +63,7 @@ try {
     say(`${name}: ${((performance.now() - from) / 1000).toFixed(0)} s`)
   }
 } finally {
-  leave()
+  place.remove()
 }
 if (!flags.json) {
   process.stdout.write(`${tableLines(rows).join('\n')}\n`)
@@ -70,7 +73,7 @@ if (!flags.json) {
 /** A measure that breaks is a row too, and the exit code says so. */
 async function measured(name: string): Promise<Row[]> {
   try {
-    const run = { place, rounds, say, deadline }
+    const run = { place, rounds, patienceMs, say, deadline }
     const found = (await MEASURES.get(name)?.(run)) ?? []
     return flags.profile ? found.map(row => ({ ...row, met: false, unmet: ['measured under the profiler'] })) : found
   } catch (error) {

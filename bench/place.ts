@@ -13,17 +13,31 @@ export type Place = {
   settle(): Promise<boolean>
   /** @throws Error when the file system has less free; said before anything is written */
   needRoom(bytes: number, what: string): void
+  /** As many rounds as wanted, or as fit beside the warm-up's, at least three of those wanted. @throws Error when they do not fit */
+  roundsThatFit(wanted: number, roundBytes: number, what: string): number
   fileSystem: string
   remove(): void
 }
 
 const REST_MS = 300
-const REST_LIMIT_MS = 30_000
+const REST_LIMIT_MS = 15_000
 const POLL_MS = 50
+const LEAST_ROUNDS = 3
 
 export function openPlace(parent: string): Place {
   mkdirSync(parent, { recursive: true })
   const root = mkdtempSync(join(parent, 'sealift-bench-'))
+  const free = (): number => {
+    const { bavail, bsize } = statfsSync(root)
+    return bavail * bsize
+  }
+  const needRoom = (bytes: number, what: string): void => {
+    const gigabytes = (value: number): string => `${(value / 1e9).toFixed(1)} GB`
+    if (free() < bytes)
+      throw new Error(
+        `${what} needs ${gigabytes(bytes)} free, and ${parent} has ${gigabytes(free())}: give another directory with --place DIR`,
+      )
+  }
   return {
     root,
     make(name) {
@@ -43,13 +57,11 @@ export function openPlace(parent: string): Place {
       }
       return true
     },
-    needRoom(bytes, what) {
-      const { bavail, bsize } = statfsSync(root)
-      const gigabytes = (value: number): string => `${(value / 1e9).toFixed(1)} GB`
-      if (bavail * bsize < bytes)
-        throw new Error(
-          `${what} needs ${gigabytes(bytes)} free, and ${parent} has ${gigabytes(bavail * bsize)}: give another directory with --place DIR`,
-        )
+    needRoom,
+    roundsThatFit(wanted, roundBytes, what) {
+      const rounds = Math.min(wanted, Math.max(LEAST_ROUNDS, Math.floor(free() / roundBytes) - 1))
+      needRoom(roundBytes * (rounds + 1), what)
+      return rounds
     },
     fileSystem: mountOf(root).type,
     remove: () => rmSync(root, { recursive: true, force: true }),

@@ -1,6 +1,6 @@
 /** Other people's programs, run as processes, and installed where that may be. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 /** Program to Debian package. */
@@ -62,6 +62,31 @@ function versionOf(name: ProgramName): string | null {
   const { stdout, stderr } = spawnSync(path, [args], { encoding: 'utf8' })
   const line = `${stdout}\n${stderr}`.split('\n').find(each => each.trim() !== '') ?? ''
   return /\d+(?:\.\d+)+\S*/.exec(line)?.[0] ?? line
+}
+
+/** Ends what this process has started and what that has started. */
+export function endDescendants(of: number | 'self' = 'self'): void {
+  for (const pid of childrenOf(of)) {
+    endDescendants(pid)
+    try {
+      process.kill(pid, 'SIGKILL')
+    } catch (error) {
+      // it ended by itself
+      if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error
+    }
+  }
+}
+
+function childrenOf(pid: number | 'self'): number[] {
+  try {
+    const lists = readdirSync(`/proc/${pid}/task`).map(task =>
+      readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').trim(),
+    )
+    return lists.filter(list => list !== '').flatMap(list => list.split(' ').map(Number))
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ESRCH')) return []
+    throw error
+  }
 }
 
 export type PerformOptions = { env?: Record<string, string>; input?: string }

@@ -5,9 +5,9 @@ import { join } from 'node:path'
 import type { Credentials } from '../access/sign.ts'
 import { ask, type Service, serve } from '../test/quickstart/commands.ts'
 import { type Agent, askDevice, BUCKET, startAgent } from './device.ts'
-import type { Endpoint } from './load.ts'
 import type { Place } from './place.ts'
 import { perform } from './program.ts'
+import type { Endpoint } from './requests.ts'
 
 export type Ordered = {
   /** the provider's */

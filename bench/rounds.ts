@@ -3,6 +3,7 @@
  * the last has ended, the disk at rest before each start, time taken until everything is on the disk.
  */
 import { rmSync } from 'node:fs'
+import { warm } from './corpus.ts'
 import { noisyPeers, type Rounds, rounded, type Target } from './measure.ts'
 import type { Place } from './place.ts'
 import { perform } from './program.ts'
@@ -13,25 +14,33 @@ export type Run = {
   place: Place
   /** that count */
   rounds: number
+  /** a measure that has taken longer than this ends after its third round */
+  patienceMs: number
   say: (line: string) => void
   /** performance.now() after which a noisy measure is not begun again */
   deadline: number
 }
 
 const REPEATS = 3
+const LEAST_ROUNDS = 3
 
 /** Waits for a disk at rest. */
 export async function settled(run: Run): Promise<void> {
   if (!(await run.place.settle())) run.say('the disk did not come to rest; something else writes to it')
 }
 
-/** Seconds from the start of `work` to the return of syncfs on the directory's file system. */
-export async function untilDurable(run: Run, directory: string, work: () => Promise<unknown>): Promise<number> {
+/** Seconds from the start of `work` to the return of syncfs on the file system of `to`; all below `from` is in memory at the start. */
+export async function untilDurable(
+  run: Run,
+  { from, to }: { from: string; to: string },
+  work: () => Promise<unknown>,
+): Promise<number> {
+  warm(from)
   await settled(run)
-  const from = performance.now()
+  const start = performance.now()
   await work()
-  await perform('sync', ['-f', directory])
-  return (performance.now() - from) / 1000
+  await perform('sync', ['-f', to])
+  return (performance.now() - start) / 1000
 }
 
 /** All rounds of a measure; again, up to three times, when a peer of the target was too noisy. The first contender is ours. */
@@ -49,8 +58,10 @@ export async function contend(run: Run, name: string, target: Target, contenders
 async function allRounds(run: Run, name: string, contenders: Contender[]): Promise<Rounds> {
   const values = new Map(contenders.map(each => [each.name, [] as number[]]))
   const directories: string[] = []
+  const from = performance.now()
   try {
-    for (let round = 0; round <= run.rounds; round++)
+    for (let round = 0; round <= run.rounds; round++) {
+      if (round > LEAST_ROUNDS && performance.now() - from > run.patienceMs) break
       for (const contender of contenders) {
         const directory = run.place.make(`${name}-${round}-${contender.name.replace(/\W+/g, '-')}`)
         directories.push(directory)
@@ -58,6 +69,7 @@ async function allRounds(run: Run, name: string, contenders: Contender[]): Promi
         if (round > 0) values.get(contender.name)?.push(value)
         run.say(`${name} ${round === 0 ? 'warm-up' : `round ${round}`}: ${contender.name} ${rounded(value)}`)
       }
+    }
   } finally {
     for (const directory of directories) rmSync(directory, { recursive: true, force: true })
   }

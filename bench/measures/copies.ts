@@ -1,5 +1,5 @@
 /** `copy-large`, `copy-medium`, `copy-small`: a directory onto the drive, sealed and durable. */
-import { type Corpus, type CorpusName, corpus, warm } from '../corpus.ts'
+import { type Corpus, type CorpusName, corpus } from '../corpus.ts'
 import { askDevice, BUCKET, openDevice } from '../device.ts'
 import { judge, type Row, type Target } from '../measure.ts'
 import { copiers } from '../peers/copiers.ts'
@@ -20,15 +20,14 @@ const CONTENDERS = 5
 
 export async function measureCopy(run: Run, name: CorpusName): Promise<Row[]> {
   const files = corpus(run.place, name)
-  run.place.needRoom(files.bytes * CONTENDERS * (run.rounds + 1) * 1.1, `copy-${name}`)
-  warm(files.path)
+  const rounds = run.place.roundsThatFit(run.rounds, files.bytes * CONTENDERS * 1.1, `copy-${name}`)
   const [amount, unit] = name === 'large' ? [files.bytes / 1e6, 'MB/s'] : [files.files, 'files/s']
   const device = await openDevice()
   try {
     const ours: Contender = { name: 'ours', round: directory => ourCopy(run, device, files, amount, directory) }
     const target = TARGETS[name]
-    const rounds = await contend(run, `copy-${name}`, target, [ours, ...(await copiers(run, files, amount))])
-    return [judge(`copy-${name}`, unit, target, rounds)]
+    const contenders = [ours, ...(await copiers(run, files, amount))]
+    return [judge(`copy-${name}`, unit, target, await contend({ ...run, rounds }, `copy-${name}`, target, contenders))]
   } finally {
     await device.close()
   }
@@ -44,7 +43,7 @@ async function ourCopy(
 ): Promise<number> {
   const prefix = directory.split('/').at(-1) ?? ''
   let copied = 0
-  const seconds = await untilDurable(run, device.prepared.drive, async () => {
+  const seconds = await untilDurable(run, { from: files.path, to: device.prepared.drive }, async () => {
     const result = await askDevice<{ files: number }>(device.prepared, 'copy', files.path, `s3://${BUCKET}/${prefix}`)
     copied = result.files
   })

@@ -6,6 +6,7 @@ import { load } from '../load.ts'
 import { judge, type Row, rounded } from '../measure.ts'
 import { perform } from '../program.ts'
 import { sealedDrive, startProvider, takeIn } from '../provider.ts'
+import { UNBOUNDED_SECONDS } from '../requests.ts'
 import type { Run } from '../rounds.ts'
 
 const WATCH_MS = 200
@@ -54,13 +55,14 @@ async function deviceAtWork(run: Run, times: number): Promise<number> {
       requests: number,
     ): Promise<void> => {
       const keys = Array.from({ length: requests }, (_, at) => `put-${bodyBytes}/${at}`)
-      await load({ ...endpoint, method, connections, bodyBytes, keys }, async () => undefined)
+      const order = { ...endpoint, method, connections, bodyBytes, keys, mostSeconds: UNBOUNDED_SECONDS }
+      await load(order, async () => undefined)
       run.say(`memory, ${times} x: ${method} ${bodyBytes}, peak so far ${rounded(peak.megabytes())} MB`)
     }
     for (const method of ['PUT', 'GET'] as const) {
-      await go(method, 32, 4_096, 5_000 * times)
-      await go(method, 32, 100_000, 1_000 * times)
-      await go(method, 2, 256 << 20, 2 * times)
+      await go(method, 32, 4_096, 2_000 * times)
+      await go(method, 32, 100_000, 500 * times)
+      await go(method, 2, 128 << 20, 2 * times)
     }
     await askDevice(prepared, 'seal')
     return peak.megabytes()
@@ -84,10 +86,11 @@ async function providerAtWork(run: Run): Promise<number> {
     await takeIn(drive.state, drive)
     const found = await perform('find', [`${place.root}/corpus-small`, '-type', 'f', '-printf', '%P\\n'])
     const keys = found.split('\n').filter(key => key !== '')
-    const small = { method: 'GET', connections: 32, bodyBytes: 0, keys: keys.map(key => `small/${key}`) } as const
+    const of = { method: 'GET', bodyBytes: 0, mostSeconds: 20 } as const
+    const small = { ...of, connections: 32, keys: keys.map(key => `small/${key}`) }
     await load({ ...hosted.endpoint, ...small }, async () => undefined)
     const large = ['large/d000/f0000000', 'large/d000/f0000001']
-    await load({ ...hosted.endpoint, ...small, connections: 2, keys: large }, async () => undefined)
+    await load({ ...hosted.endpoint, ...of, connections: 2, keys: large }, async () => undefined)
     return peak.megabytes()
   } finally {
     peak.end()

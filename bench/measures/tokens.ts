@@ -24,7 +24,7 @@ export async function measureTokens(run: Run): Promise<Row[]> {
         const prefix = directory.split('/').at(-1) ?? ''
         if (prepared === usual.prepared) copies.made++
         const copy = (): Promise<unknown> => askDevice(prepared, 'copy', files.path, `s3://${BUCKET}/${prefix}`)
-        return files.files / (await untilDurable(run, prepared.drive, copy))
+        return files.files / (await untilDurable(run, { from: files.path, to: prepared.drive }, copy))
       },
     })
     const contenders = [of('slow token', slow), of('usual token', usual)]

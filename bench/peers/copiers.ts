@@ -16,7 +16,7 @@ export async function copiers(run: Run, corpus: Corpus, amount: number): Promise
       name,
       async round(directory) {
         await prepare(directory)
-        return amount / (await untilDurable(run, directory, () => copy(directory)))
+        return amount / (await untilDurable(run, { from: corpus.path, to: directory }, () => copy(directory)))
       },
     }))
 }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 
 /**
  * Strings here are wire strings: one character per byte (latin1), as `node:http` gives and takes header values and URLs.
@@ -19,6 +19,9 @@ export type CanonicalInput = {
 }
 
 const unreserved = /[A-Za-z0-9\-._~]/
+/** Most paths and values: they are their own encoding. */
+const plainPath = /^[A-Za-z0-9\-._~/]*$/
+const plainText = /^[A-Za-z0-9\-._~]*$/
 
 /** The bytes of a percent-encoded wire string; `null` where a `%` is not followed by two hex digits. */
 export function percentDecode(text: string): Buffer | null {
@@ -40,6 +43,8 @@ export function percentDecode(text: string): Buffer | null {
 
 /** RFC 3986 encoding of every byte but the unreserved ones, upper-case hex; `/` stays when it is a path. */
 export function percentEncode(bytes: Uint8Array, options?: { path: boolean }): string {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1')
+  if ((options?.path ? plainPath : plainText).test(text)) return text
   let out = ''
   for (const byte of bytes) {
     const char = String.fromCharCode(byte)
@@ -54,6 +59,7 @@ export function percentEncode(bytes: Uint8Array, options?: { path: boolean }): s
  * Going through the decoded bytes signs what is routed, whatever spelling a client sent.
  */
 export function canonicalPath(rawPath: string): string | null {
+  if (plainPath.test(rawPath)) return rawPath
   const bytes = percentDecode(rawPath)
   return bytes && percentEncode(bytes, { path: true })
 }
@@ -61,6 +67,7 @@ export function canonicalPath(rawPath: string): string | null {
 /** Name and value pairs in order of arrival, decoded; `+` is a space, as S3 reads it. `null`: broken percent sequence. */
 export function queryPairs(rawQuery: string): [name: Buffer, value: Buffer][] | null {
   const pairs: [Buffer, Buffer][] = []
+  if (rawQuery === '') return pairs
   for (const item of rawQuery.split('&')) {
     if (item === '') continue
     const cut = item.indexOf('=')
@@ -103,7 +110,5 @@ export function canonicalRequest(input: CanonicalInput): string | null {
 }
 
 export function sha256Hex(wire: string | Uint8Array): string {
-  return createHash('sha256')
-    .update(typeof wire === 'string' ? Buffer.from(wire, 'latin1') : wire)
-    .digest('hex')
+  return hash('sha256', typeof wire === 'string' ? Buffer.from(wire, 'latin1') : wire, 'hex')
 }

@@ -1,3 +1,4 @@
+import { isAscii } from 'node:buffer'
 import { parseCannedAcl } from '../../access/canned-acl.ts'
 import type { Checksum, ObjectAttributes, ObjectRecord } from '../object-store.ts'
 import { S3Error } from './fault.ts'
@@ -21,8 +22,8 @@ export function readAttributes(request: S3Request): ObjectAttributes {
   for (const [raw, wire] of request.headers) {
     const name = raw.toLowerCase()
     if (refused.test(name)) throw new S3Error('NotImplemented', `${name} is not implemented here.`)
-    const value = fromWire(wire)
     if (name.startsWith('x-amz-meta-')) {
+      const value = fromWire(wire)
       const key = name.slice('x-amz-meta-'.length)
       const earlier = Object.hasOwn(attributes.metadata, key) ? `${attributes.metadata[key]},` : ''
       // defined, not assigned: a client may name its metadata __proto__
@@ -34,9 +35,10 @@ export function readAttributes(request: S3Request): ObjectAttributes {
       })
       size += key.length + wire.length
     } else if (kept.includes(name)) {
+      const value = fromWire(wire)
       const text = name === 'content-encoding' ? withoutChunked(value) : value
       if (text !== '') attributes.headers[name] = text
-    } else if (name === 'content-type') attributes.contentType = value
+    } else if (name === 'content-type') attributes.contentType = fromWire(wire)
   }
   if (size > mostMetadataBytes)
     throw new S3Error('MetadataTooLarge', `Metadata is limited to ${mostMetadataBytes} bytes.`)
@@ -90,10 +92,12 @@ function withoutChunked(value: string): string {
     .join(', ')
 }
 
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
 function fromWire(wire: string): string {
   const bytes = Buffer.from(wire.trim(), 'latin1')
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+    return isAscii(bytes) ? wire.trim() : decoder.decode(bytes)
   } catch (error) {
     if (!(error instanceof TypeError)) throw error
     // older clients send ISO 8859-1

@@ -29,10 +29,14 @@ export type FaceOptions = {
   onError(error: unknown, requestId: string): void
 }
 
+/** Request ids: which start of this process, which request since. */
+const FIRST = randomBytes(4).toString('hex').toUpperCase()
+let count = 0
+
 /** S3 as a function from request to response: admits, routes, answers. Never rejects. */
 export function s3Face({ gate, settings, onError }: FaceOptions): Face {
   return async request => {
-    const requestId = randomBytes(8).toString('hex').toUpperCase()
+    const requestId = `${FIRST}${(++count).toString(16).toUpperCase().padStart(8, '0')}`
     const headers: [string, string][] = [['x-amz-request-id', requestId]]
     try {
       const target = parseTarget(request, settings.hostSuffix)

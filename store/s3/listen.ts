@@ -11,6 +11,7 @@ import type { AddressInfo } from 'node:net'
 import { leaveBody } from '../object-store.ts'
 import type { Face } from './face.ts'
 import type { S3Request, S3Response } from './message.ts'
+import { requestBody } from './request-body.ts'
 
 export type ListenOptions = {
   face: Face
@@ -81,6 +82,10 @@ async function shut(http: Server, graceSeconds: number): Promise<void> {
 async function serve(options: ListenOptions, request: IncomingMessage, response: ServerResponse, continues: boolean) {
   const url = request.url ?? '/'
   const cut = url.indexOf('?')
+  const limits = {
+    idleMs: (options.idleSeconds ?? 60) * 1000,
+    leastBytesPerSecond: options.leastBytesPerSecond ?? 1024,
+  }
   const headers: [string, string][] = []
   for (let at = 0; at + 1 < request.rawHeaders.length; at += 2) {
     headers.push([request.rawHeaders[at] ?? '', request.rawHeaders[at + 1] ?? ''])
@@ -90,7 +95,7 @@ async function serve(options: ListenOptions, request: IncomingMessage, response:
     rawPath: cut < 0 ? url : url.slice(0, cut),
     rawQuery: cut < 0 ? '' : url.slice(cut + 1),
     headers,
-    body: requestBody(options, request, continues ? () => response.writeContinue() : () => undefined),
+    body: requestBody(request, limits, continues ? () => response.writeContinue() : () => undefined),
     ...(request.socket.remoteAddress && { remote: request.socket.remoteAddress }),
   }
   const answer = await options.face(message)
@@ -143,43 +148,6 @@ async function drained(options: ListenOptions, response: ServerResponse): Promis
     await once(response, 'drain', { signal: AbortSignal.any([signal, gone.signal]) })
   } finally {
     response.off('close', close)
-  }
-}
-
-/** The body, cut when it stalls. Leaving the iteration early leaves the connection open for the answer. */
-function requestBody(options: ListenOptions, request: IncomingMessage, start: () => void): AsyncIterable<Uint8Array> {
-  const idle = (options.idleSeconds ?? 60) * 1000
-  const least = options.leastBytesPerSecond ?? 1024
-  const window = 60_000
-  return {
-    async *[Symbol.asyncIterator]() {
-      start()
-      const source: AsyncIterator<Uint8Array> = request.iterator({ destroyOnReturn: false })
-      let waited = 0
-      let received = 0
-      try {
-        for (;;) {
-          const before = performance.now()
-          const stall = setTimeout(() => request.destroy(new Error('the body stalled')), idle)
-          const { done, value } = await source.next().finally(() => clearTimeout(stall))
-          if (done) return
-          // only waiting for the client counts: a slow disk of ours is not its fault
-          waited += performance.now() - before
-          received += value.length
-          if (waited > window) {
-            if (received < (least * waited) / 1000) {
-              request.destroy(new Error('the body is too slow'))
-              throw new Error('the body is too slow')
-            }
-            waited = 0
-            received = 0
-          }
-          yield value
-        }
-      } finally {
-        await source.return?.()
-      }
-    },
   }
 }
 

@@ -1,3 +1,4 @@
+import { isAscii } from 'node:buffer'
 import { percentDecode, queryPairs } from '../../access/canonical.ts'
 import { longestKeyBytes } from '../key.ts'
 import { S3Error } from './fault.ts'
@@ -68,9 +69,12 @@ export function checkedKey(key: string): string | null {
   return key === '' ? null : key
 }
 
-function utf8(bytes: Uint8Array): string | null {
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+function utf8(bytes: Buffer): string | null {
+  if (isAscii(bytes)) return bytes.toString('latin1')
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+    return decoder.decode(bytes)
   } catch (error) {
     if (error instanceof TypeError) return null
     throw error

@@ -64,7 +64,7 @@ export function openPlace(parent: string): Place {
       return rounds
     },
     fileSystem: mountOf(root).type,
-    remove: () => rmSync(root, { recursive: true, force: true }),
+    remove: () => rmSync(root, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 }),
   }
 }
 

@@ -21,7 +21,7 @@ const BATCH_OBJECTS = 64
 const BATCH_BYTES = 4 << 20
 /** One is written and synced while the next is sealed. */
 const BATCHES_A_LANE = 2
-/** A second lane is worth its own syncs only when there is this much to do. */
+/** A second batch or lane is worth its own messages and syncs only when there is this much to do. */
 const SPILL_OBJECTS = 16
 const SPILL_BYTES = 256 << 10
 
@@ -68,7 +68,8 @@ export class WholeQueue {
       for (const [at, lane] of this.#packs.lanes.entries()) {
         if (this.#queue.length === 0) return
         if (lane.batches >= under) continue
-        if (at > 0 && this.#queue.length < SPILL_OBJECTS && this.#bytes < SPILL_BYTES) continue
+        const more = at > 0 || under > 1
+        if (more && this.#queue.length < SPILL_OBJECTS && this.#bytes < SPILL_BYTES) continue
         lane.batches++
         void this.#send(lane, this.#take()).finally(() => {
           lane.batches--

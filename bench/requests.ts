@@ -25,13 +25,19 @@ export type LoadResult = {
   p99Ms: number
 }
 
-/** A request's head; signed, the payload not: what a client sends that leaves the digest of the body out. */
+/**
+ * A request's head, signed; the payload is not under the signature but has a CRC-32C of its own: what today's SDKs send by default.
+ * @param checksum - of the body, base64; null: it has none
+ */
 export function requestHead(
   { port, credentials }: Endpoint,
   { method, rawPath, rawQuery }: { method: string; rawPath: string; rawQuery: string },
   bodyBytes: number,
+  checksum: string | null,
 ): Buffer {
-  const signed = signRequest({ method, rawPath, rawQuery, headers: [['host', `127.0.0.1:${port}`]] }, credentials, {
+  const headers: [string, string][] = [['host', `127.0.0.1:${port}`]]
+  if (checksum !== null) headers.push(['x-amz-checksum-crc32c', checksum])
+  const signed = signRequest({ method, rawPath, rawQuery, headers }, credentials, {
     region: 'us-east-1',
     time: new Date(),
     payload: 'UNSIGNED-PAYLOAD',

@@ -89,7 +89,7 @@ export class BodySealer {
       digest = this.#hasher.digest()
     } else {
       digestId = this.#long || this.#bodyLength <= SHORT_BODY_BYTES ? SHA_256 : BLAKE3_256
-      digest = digestOf(digestId, sealed.length === 1 ? (sealed[0] ?? Buffer.alloc(0)) : Buffer.concat(sealed))
+      digest = digestOf(digestId, Buffer.concat(sealed))
     }
     return {
       sealed,
@@ -110,18 +110,16 @@ export class BodySealer {
   }
 
   #seal(plaintext: Uint8Array, final: boolean): Buffer[] {
-    const head = this.#index === 0 ? CORE_HEADER_BYTES : 0
-    const out = Buffer.allocUnsafe(head + plaintext.length + SEGMENT_OVERHEAD)
-    if (head > 0) this.coreHeader.copy(out)
-    this.#floe.sealSegment(this.#index, plaintext, final, out, head)
+    const out = this.#floe.sealPieces(this.#index, plaintext, final)
+    if (this.#index === 0) out.unshift(this.coreHeader)
     this.#index++
     this.#plaintextLength += plaintext.length
-    this.#bodyLength += out.length
+    for (const piece of out) this.#bodyLength += piece.length
     if (!final || this.#hasher !== null) {
       this.#hasher ??= startDigest(this.#long ? SHA_256 : BLAKE3_256)
-      this.#hasher.update(out)
+      for (const piece of out) this.#hasher.update(piece)
     }
-    return [out]
+    return out
   }
 
   #reserve(size: number): void {

@@ -120,20 +120,33 @@ export class Floe {
 
   /** Seals one segment into `out` at `offset`; each index at most once, exactly one of them final. @returns bytes written */
   sealSegment(index: number, plaintext: Uint8Array, final: boolean, out: Buffer, offset: number): number {
+    const nonceEnd = offset + WORD_BYTES + NONCE_BYTES
+    const { text, tag } = this.#seal(index, plaintext, final, out.subarray(offset, nonceEnd))
+    text.copy(out, nonceEnd)
+    tag.copy(out, nonceEnd + text.length)
+    return plaintext.length + SEGMENT_OVERHEAD
+  }
+
+  /** The same in the order in which the pieces lie: large segments are not copied together. */
+  sealPieces(index: number, plaintext: Uint8Array, final: boolean): Buffer[] {
+    const head = Buffer.allocUnsafe(WORD_BYTES + NONCE_BYTES)
+    const { text, tag } = this.#seal(index, plaintext, final, head)
+    return [head, text, tag]
+  }
+
+  /** @param head - receives length word and IV */
+  #seal(index: number, plaintext: Uint8Array, final: boolean, head: Buffer): { text: Buffer; tag: Buffer } {
     const room = this.parameters.segmentBytes - SEGMENT_OVERHEAD
     if (final ? plaintext.length > room : plaintext.length !== room)
       throw new RangeError('segment: wrong plaintext length')
     if (index >= MAX_SEGMENTS) throw new FormatError('limit', 'more than 2^40 segments in one body')
-    const length = plaintext.length + SEGMENT_OVERHEAD
-    out.writeUInt32BE(final ? length : NOT_FINAL, offset)
-    fillRandom(out, offset + WORD_BYTES, NONCE_BYTES)
-    const nonceEnd = offset + WORD_BYTES + NONCE_BYTES
-    const cipher = createCipheriv('aes-256-gcm', this.#segmentKey(index), out.subarray(offset + WORD_BYTES, nonceEnd))
+    head.writeUInt32BE(final ? plaintext.length + SEGMENT_OVERHEAD : NOT_FINAL, 0)
+    fillRandom(head, WORD_BYTES, NONCE_BYTES)
+    const cipher = createCipheriv('aes-256-gcm', this.#segmentKey(index), head.subarray(WORD_BYTES))
     cipher.setAAD(segmentAad(index, final))
-    cipher.update(plaintext).copy(out, nonceEnd)
+    const text = cipher.update(plaintext)
     cipher.final()
-    cipher.getAuthTag().copy(out, nonceEnd + plaintext.length)
-    return length
+    return { text, tag: cipher.getAuthTag() }
   }
 
   /**

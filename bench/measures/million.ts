@@ -119,5 +119,5 @@ export async function measureListing(run: Run): Promise<Row[]> {
 
 function listRequest(endpoint: Endpoint, prefix: string): Buffer {
   const rawQuery = `list-type=2&max-keys=1000&prefix=${encodeURIComponent(prefix)}`
-  return requestHead(endpoint, { method: 'GET', rawPath: `/${endpoint.bucket}`, rawQuery }, 0)
+  return requestHead(endpoint, { method: 'GET', rawPath: `/${endpoint.bucket}`, rawQuery }, 0, null)
 }

@@ -69,7 +69,7 @@ test('when time is up no request is begun', async () => {
 
 test('a connection answers one request after another', async () => {
   const connection = await openConnection(order.port)
-  const head = requestHead(order, { method: 'GET', rawPath: '/b/k', rawQuery: '' }, 0)
+  const head = requestHead(order, { method: 'GET', rawPath: '/b/k', rawQuery: '' }, 0, null)
   for (let time = 0; time < 3; time++) assert.is((await connection.send(head, null, 0)).bytes, 70_000)
   connection.close()
 })

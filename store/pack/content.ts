@@ -89,7 +89,7 @@ class Stream implements Content {
   readonly #pack: OpenPack
   readonly #stream = ++Stream.#last
   readonly #objectId = newId<ObjectId>()
-  #piece = new Uint8Array(PIECE_BYTES)
+  #piece: Buffer<ArrayBuffer> = Buffer.allocUnsafeSlow(PIECE_BYTES)
   #filled = 0
   #pushing: Promise<unknown>[] = []
   #over = false
@@ -124,7 +124,7 @@ class Stream implements Content {
 
   async #send(): Promise<void> {
     const bytes = this.#piece.subarray(0, this.#filled)
-    this.#piece = new Uint8Array(PIECE_BYTES)
+    this.#piece = Buffer.allocUnsafeSlow(PIECE_BYTES)
     this.#filled = 0
     const sent = this.#pack.lane.call('push', { stream: this.#stream, bytes }, [bytes.buffer])
     // told to whoever waits for it next
@@ -139,7 +139,7 @@ class Stream implements Content {
 
   async end(): Promise<Content> {
     if (this.#filled > 0) await this.#send()
-    this.#piece = new Uint8Array(0)
+    this.#piece = Buffer.allocUnsafeSlow(0)
     for (const each of this.#pushing.splice(0)) await each
     const { plaintextLength } = await this.#pack.lane.call('end', { stream: this.#stream })
     this.length = plaintextLength

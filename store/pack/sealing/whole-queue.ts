@@ -119,10 +119,10 @@ export class WholeQueue {
   }
 
   /** Bodies side by side in one buffer, which is given away. */
-  #message(batch: WaitingObject[]): { objects: WholeObject[]; bytes: Uint8Array<ArrayBuffer> } {
+  #message(batch: WaitingObject[]): { objects: WholeObject[]; bytes: Buffer<ArrayBuffer> } {
     let total = 0
     for (const { body, bytes } of batch) if ('buffers' in body) total += bytes
-    const bytes = new Uint8Array(total)
+    const bytes = Buffer.allocUnsafeSlow(total)
     let at = 0
     const objects = batch.map(({ label, epoch, body, bytes: length }): WholeObject => {
       const place = { ...label, ...this.#next(), epoch: epoch.id }

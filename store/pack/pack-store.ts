@@ -5,11 +5,12 @@ import { sealCode } from '../../format/seal-code.ts'
 import { encodeSealFile } from '../../format/volume.ts'
 import { type MultipartStore, StoreError } from '../object-store.ts'
 import { Chain, type ChainHead } from './chain.ts'
-import { readCheckpoint, writeKeyRecord, writeSealFile } from './drive.ts'
+import { readCheckpoint, sweepDrive, writeKeyRecord, writeSealFile } from './drive.ts'
 import { type DriveSet, firstOf, readChain, readPacks } from './drive-set.ts'
 import { Engine } from './engine.ts'
 import { Epochs } from './epochs.ts'
 import { proveInclusion } from './inclusion.ts'
+import { guardIndex } from './index-guard.ts'
 import { writeManifest } from './manifest.ts'
 import { epochChange } from './pack-rows.ts'
 import { PackSet } from './pack-set.ts'
@@ -65,10 +66,12 @@ export type PackStore = MultipartStore & {
  *
  * @throws StoreError "damaged" - chain broken, signed by another, or older than this device remembers
  */
-export async function openPackStore(options: PackStoreOptions): Promise<PackStore> {
+export async function openPackStore(given: PackStoreOptions): Promise<PackStore> {
+  const options = { ...given, index: guardIndex(given.index) }
   const { drives, owner, source, index, now } = options
   // before anything is sealed with it
   selfTestDigests()
+  for (const drive of drives) await sweepDrive(drive)
   const last = await readChain(options)
   const { closed, tails, lost } = await readPacks(options, last)
   const sequence = Math.max(last?.checkpoint.lastSequence ?? 0, ...tails.map(tail => tail.lastSequence))

@@ -4,13 +4,14 @@ import { join } from 'node:path'
 import { type JobMode, parseGrantFile, peekGrant } from '../format/grant.ts'
 import { addOperations, deviceTokenDirectory, readOperations } from '../hsm/device-token.ts'
 import type { Pkcs11Uri } from '../hsm/pkcs11-uri.ts'
-import { type Lock, lockDirectory } from '../store/lock.ts'
+import type { Lock } from '../store/lock.ts'
 import { StoreError } from '../store/object-store.ts'
 import { type Drive, openDrive, readGrantFile } from '../store/pack/drive.ts'
 import { openPackStore, type PackStore, type Sealed } from '../store/pack/pack-store.ts'
 import { openSqliteIndex } from '../store/sqlite-index.ts'
 import { type CustodyLog, custodyEventName, openCustodyLog } from './custody.ts'
 import { AgentError } from './fault.ts'
+import { hold } from './hold.ts'
 import { waitFor } from './lockout.ts'
 import { SettingsFile } from './settings.ts'
 import { type DeviceEvent, type DeviceState, nextState } from './state.ts'
@@ -157,8 +158,9 @@ export class Device {
     const head = this.settings.value.heads[owner.job]
     const indexPath = join(this.config.stateDirectory, `index-${owner.job}.sqlite`)
     const index = openSqliteIndex({ path: indexPath, key: indexFileKey, synchronous: 'NORMAL' })
+    let store: PackStore | null = null
     try {
-      const store = await openPackStore({
+      store = await openPackStore({
         drives: this.#drives,
         owner,
         source,
@@ -179,6 +181,7 @@ export class Device {
       await this.#writeEvents(custody, store)
       return { unlocked, store, custody, since: this.#now() }
     } catch (error) {
+      await store?.close().catch(() => undefined)
       index.close()
       throw error
     }
@@ -249,7 +252,7 @@ export class Device {
     const [first] = this.#drives
     const grant =
       job?.unlocked.grant ?? (first === undefined ? null : peekGrant(parseGrantFile(await readGrantFile(first)).signed))
-    const totals = job?.store.totals() ?? null
+    const totals = job === null ? null : totalsOf(job.store)
     const head = grant === null ? undefined : this.settings.value.heads[grant.job]
     return {
       state: this.#state,
@@ -287,12 +290,12 @@ export class Device {
   }
 }
 
-function hold(directory: string): Lock {
+/** Null while the index does not answer: a status is given all the same. */
+function totalsOf(store: PackStore): { objects: number; bytes: number } | null {
   try {
-    return lockDirectory(directory)
+    return store.totals()
   } catch (error) {
-    if (error instanceof StoreError && error.fault === 'busy')
-      throw new AgentError('busy', error.message, { cause: error })
+    if (error instanceof StoreError) return null
     throw error
   }
 }

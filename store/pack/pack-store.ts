@@ -6,12 +6,13 @@ import { encodeSealFile } from '../../format/volume.ts'
 import { batchIndex } from '../batched-index.ts'
 import { type MultipartStore, StoreError } from '../object-store.ts'
 import { Chain, type ChainHead } from './chain.ts'
-import { readCheckpoint, writeKeyRecord, writeSealFile } from './drive.ts'
+import { readCheckpoint, sweepDrive, writeKeyRecord, writeSealFile } from './drive.ts'
 import { type DriveSet, firstOf, readChain, readPacks } from './drive-set.ts'
 import { Engine } from './engine.ts'
 import { Epochs } from './epochs.ts'
 import { Gate } from './gate.ts'
 import { proveInclusion } from './inclusion.ts'
+import { guardIndex } from './index-guard.ts'
 import { writeManifest } from './manifest.ts'
 import { NameLocks } from './name-locks.ts'
 import { epochChange } from './pack-rows.ts'
@@ -74,10 +75,11 @@ export type PackStore = MultipartStore &
  */
 export async function openPackStore(given: PackStoreOptions): Promise<PackStore> {
   // rows are a cache of the packs: those of one turn share a transaction
-  const options = { ...given, index: batchIndex(given.index) }
+  const options = { ...given, index: batchIndex(guardIndex(given.index)) }
   const { drives, owner, source, index, now } = options
   // before anything is sealed with it
   selfTestDigests()
+  for (const drive of drives) await sweepDrive(drive)
   const last = await readChain(options)
   const { closed, tails, lost } = await readPacks(options, last)
   const sequence = Math.max(last?.checkpoint.lastSequence ?? 0, ...tails.map(tail => tail.lastSequence))

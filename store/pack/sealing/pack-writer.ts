@@ -4,6 +4,7 @@ import { encodePackHeader, type PackHeader } from '../../../format/frame.ts'
 import { PACK_START, type WalkStart } from '../../../format/pack-walk.ts'
 import { StoreError } from '../../object-store.ts'
 import { type Drive, packPath, syncPacks } from '../drive.ts'
+import { mediumFault } from '../write-fault.ts'
 import type { PackReport } from './messages.ts'
 
 /** Where the next frame goes, and what it follows. */
@@ -238,17 +239,10 @@ async function writeAll(file: FileHandle, buffers: Buffer[], position: number): 
   }
 }
 
-export function writeFault(cause: unknown, path: string): StoreError {
-  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown'
-  if (code === 'ENOSPC' || code === 'EDQUOT')
-    return new StoreError(
-      'full',
-      `${path}: the drive is full; nothing of this was acknowledged. Add a drive or seal.`,
-      { cause },
-    )
-  return new StoreError(
-    'damaged',
-    `${path}: the drive does not take writes (${code}); nothing of this was acknowledged`,
-    { cause },
-  )
+function writeFault(cause: unknown, path: string): StoreError {
+  const fault = mediumFault(cause, path)
+  if (fault instanceof StoreError) return fault
+  return new StoreError('damaged', `${path}: the drive does not take writes; nothing of this was acknowledged`, {
+    cause,
+  })
 }

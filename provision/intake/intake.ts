@@ -5,7 +5,7 @@ import { verifyJobOrder } from '../../format/job-order.ts'
 import type { KeyRelease, StationProof } from '../../format/release.ts'
 import { messageHash } from '../../format/signed.ts'
 import { makeDirectoryDurable, writeFileDurable } from '../../store/durable.ts'
-import { sqliteFile } from '../database/dialect.ts'
+import { makeDurable, sqliteFile } from '../database/dialect.ts'
 import { openDatabase } from '../database/open.ts'
 import { checkFreshness, checkGrants, readChain, readVolumes, type Shown } from './chain.ts'
 import { keepRecordFiles, resealEpochs } from './epochs.ts'
@@ -57,7 +57,9 @@ export type Station = {
 /** @param directory - holds intake.sqlite, receipts/ and reports/ */
 export async function openStation(directory: string): Promise<Station> {
   await makeDirectoryDurable(directory, 0o700)
-  const database = await openDatabase<WorkSchema>(sqliteFile(join(directory, 'intake.sqlite')), workMigrations)
+  // every phase can be done again from what is left of it: only their ends must not be taken back
+  const file = sqliteFile(join(directory, 'intake.sqlite'), 'kill')
+  const database = await openDatabase<WorkSchema>(file, workMigrations)
   let closing: Promise<void> | undefined
   return {
     takeIn: options => takeIn(database, directory, options),
@@ -168,6 +170,7 @@ async function takeIn(database: Kysely<WorkSchema>, directory: string, options: 
       .set({ phase: PHASES[PHASES.indexOf(phase) + 1] ?? 'receipt' })
       .where('row', '=', run)
       .execute()
+    await makeDurable(database)
   }
   if (options.check) return { ...(await makeReport(work, row.started_at)), receipts: null }
   const report = await makeReport(work, row.started_at)
@@ -178,6 +181,7 @@ async function takeIn(database: Kysely<WorkSchema>, directory: string, options: 
     .set({ report: JSON.stringify(report) })
     .where('row', '=', run)
     .execute()
+  await makeDurable(database)
   // rows leave faster than they would leave their indexes; whoever comes next makes them again
   await dropIndexes(database, 'commits')
   await dropIndexes(database, 'items')

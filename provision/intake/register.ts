@@ -10,8 +10,8 @@ import { packName, type Work } from './work.ts'
 export const APPLIED_DELETE = 'deletes: apply'
 
 /** Places of the tree that are looked at together, and bodies (objects and parts) that become visible in one step. */
-const WINDOW = 1000
-const BATCH_BODIES = 1000
+const WINDOW = 2000
+const BATCH_BODIES = 2000
 
 /**
  * Proves what is ready and hands it to the target, in the order of the tree; while one window goes in, the authority opens the keys of the

@@ -48,7 +48,11 @@ export async function makeReport(work: Work, startedAt: number): Promise<Report>
   const rows = await database
     .selectFrom('items')
     .select(['state', 'kind'])
-    .select(({ fn }) => [fn.countAll<number>().as('count'), fn.sum<number | null>('size').as('bytes')])
+    .select(({ fn, eb }) => [
+      fn.countAll<number>().as('count'),
+      fn.sum<number | null>('size').as('bytes'),
+      fn.sum<number>(eb.case().when('reason', '=', APPLIED_DELETE).then(1).else(0).end()).as('deleted'),
+    ])
     .where('run', '=', run)
     .groupBy(['state', 'kind'])
     .execute()
@@ -59,12 +63,6 @@ export async function makeReport(work: Work, startedAt: number): Promise<Report>
       bytes: found.reduce((sum, row) => sum + (row.bytes ?? 0), 0),
     }
   }
-  const deleted = await database
-    .selectFrom('items')
-    .select(({ fn }) => fn.countAll<number>().as('count'))
-    .where('run', '=', run)
-    .where('reason', '=', APPLIED_DELETE)
-    .executeTakeFirstOrThrow()
   const stored = count('stored')
   const held = await database
     .selectFrom('items')
@@ -92,7 +90,7 @@ export async function makeReport(work: Work, startedAt: number): Promise<Report>
       superseded: count('superseded').count,
       takenBack: count('taken-back').count,
       dropped: count('dropped', null).count,
-      deleted: deleted.count,
+      deleted: rows.reduce((sum, row) => sum + row.deleted, 0),
     },
     held: held.map(row => ({ name: nameOf(row), reason: row.reason })),
     findings,

@@ -14,31 +14,47 @@ import { soundFrames } from './sound-frames.ts'
 import { PAGE, packName, type Work } from './work.ts'
 
 /**
- * Reads every adopted copy from its first frame to its signed length. Commit point of each: the mark that it was read; what one that was
- * killed before it had written is taken away first.
+ * Reads every adopted copy that was not read while the others were adopted, and makes what was found findable.
  */
 export async function walkPacks(work: Work): Promise<void> {
   const { database, run } = work
+  await beginWalk(work)
   const packs = await database.selectFrom('packs').selectAll().where('run', '=', run).orderBy('pack').execute()
   const total = packs.reduce((sum, pack) => sum + pack.length, 0)
   let done = 0
-  await dropIndexes(database, 'commits')
-  await forgetUnmarked(work)
   for (const pack of packs) {
-    if (pack.walked === 0) {
-      await walkOne(work, pack, done, total)
-      await database
-        .updateTable('packs')
-        .set({ walked: 1 })
-        .where('run', '=', run)
-        .where('pack', '=', pack.pack)
-        .execute()
-    }
+    const before = done
+    await walkPack(work, pack, (bytes, more) => work.progress('walk', before + bytes, total, more))
     done += pack.length
     work.progress('walk', done, total)
   }
   await makeIndexes(database, 'commits')
   await dropDoubles(work)
+}
+
+/** What walks that were killed had written is taken away: a pack is read as a whole. */
+export async function beginWalk(work: Work): Promise<void> {
+  await dropIndexes(work.database, 'commits')
+  await forgetUnmarked(work)
+}
+
+/**
+ * Reads one copy from its first frame to its signed length, if that was not done. Commit point: its mark.
+ * @param tell - how far it has come, and how many bytes more than when it was last told
+ */
+export async function walkPack(
+  work: Work,
+  pack: WorkSchema['packs'],
+  tell: (bytes: number, more: number) => void,
+): Promise<void> {
+  if (pack.walked !== 0) return
+  await walkFrames(work, pack, tell)
+  await work.database
+    .updateTable('packs')
+    .set({ walked: 1 })
+    .where('run', '=', work.run)
+    .where('pack', '=', pack.pack)
+    .execute()
 }
 
 async function forgetUnmarked({ database, run }: Work): Promise<void> {
@@ -89,7 +105,11 @@ type Rows = { commits: WorkSchema['commits'][]; bytes: number }
 const STEP_ROWS = 4000
 const STEP_BYTES = 8 << 20
 
-async function walkOne(work: Work, pack: WorkSchema['packs'], before: number, total: number): Promise<void> {
+async function walkFrames(
+  work: Work,
+  pack: WorkSchema['packs'],
+  tell: (bytes: number, more: number) => void,
+): Promise<void> {
   const file = await work.target.open(packName(work, pack.pack))
   if (file === null) {
     await work.find('pack-missing', `the copy of pack ${pack.pack} is gone`)
@@ -122,7 +142,7 @@ async function walkOne(work: Work, pack: WorkSchema['packs'], before: number, to
         rows = { commits: [], bytes: 0 }
         // the store that runs beside has its turn
         await turn()
-        work.progress('walk', before + frame.end, total, frame.end - reported)
+        tell(frame.end, frame.end - reported)
         reported = frame.end
       }
     }
@@ -192,13 +212,17 @@ async function checkBody(
     digest = digestOf(envelope.digestId, body)
   } else {
     const hasher = startDigest(envelope.digestId)
+    const pieceAt = (at: number) => read(start + at, Math.min(CHUNK_BYTES, envelope.bodyLength - at))
+    let ahead = pieceAt(0)
     for (let at = 0; at < envelope.bodyLength; ) {
-      const piece = await read(start + at, Math.min(CHUNK_BYTES, envelope.bodyLength - at))
+      const piece = await ahead
       if (piece.length === 0) return { fault: 'its body is cut short', coreHeader }
       // copied: a window's bytes are the window's
       if (at === 0) coreHeader = Buffer.from(piece.subarray(0, CORE_HEADER_BYTES))
-      hasher.update(piece)
       at += piece.length
+      // the next is read while this one is hashed
+      if (at < envelope.bodyLength) ahead = pieceAt(at)
+      hasher.update(piece)
     }
     digest = hasher.digest()
   }

@@ -19,6 +19,8 @@ export type CanonicalInput = {
 }
 
 const unreserved = /[A-Za-z0-9\-._~]/
+const plain = /^[A-Za-z0-9\-._~]*$/
+const plainPath = /^[A-Za-z0-9\-._~/]*$/
 
 /** The bytes of a percent-encoded wire string; `null` where a `%` is not followed by two hex digits. */
 export function percentDecode(text: string): Buffer | null {
@@ -40,6 +42,8 @@ export function percentDecode(text: string): Buffer | null {
 
 /** RFC 3986 encoding of every byte but the unreserved ones, upper-case hex; `/` stays when it is a path. */
 export function percentEncode(bytes: Uint8Array, options?: { path: boolean }): string {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1')
+  if ((options?.path ? plainPath : plain).test(text)) return text
   let out = ''
   for (const byte of bytes) {
     const char = String.fromCharCode(byte)

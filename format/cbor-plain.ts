@@ -1,4 +1,12 @@
-import type { CborValue } from './cbor.ts'
+export type CborValue =
+  | number
+  | bigint
+  | string
+  | boolean
+  | null
+  | Uint8Array
+  | CborValue[]
+  | { [name: string]: CborValue }
 
 /**
  * Deterministic CBOR of plain values: null, true, false, whole numbers that a double holds, text, bytes, lists, and maps with text keys.

@@ -1,17 +1,9 @@
 import { decode, encode } from 'cborg'
 import { asBuffer, equalBytes } from './bytes.ts'
-import { decodePlain, encodePlain } from './cbor-plain.ts'
+import { type CborValue, decodePlain, encodePlain } from './cbor-plain.ts'
 import { FormatError } from './fault.ts'
 
-export type CborValue =
-  | number
-  | bigint
-  | string
-  | boolean
-  | null
-  | Uint8Array
-  | CborValue[]
-  | { [name: string]: CborValue }
+export type { CborValue } from './cbor-plain.ts'
 
 /** Deterministic CBOR (RFC 8949 §4.2.1): shortest heads, sorted keys, definite lengths. */
 export function encodeCbor(value: CborValue): Buffer {

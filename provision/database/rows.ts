@@ -28,6 +28,21 @@ export function inserter<Row extends object>(
   }
 }
 
+/** Looks one row up by the values of some columns. */
+export function seeker<Row extends object>(
+  table: string,
+  columns: readonly (keyof Row & string)[],
+  by: readonly (keyof Row & string)[],
+): (on: On, ...values: unknown[]) => Promise<Row | undefined> {
+  const names = sql.join(columns.map(each => sql.ref(each)))
+  const each = by.map(column => sql`${sql.ref(column)} = ${sql.val(0)}`)
+  const textOf = bySize(() => sql`select ${names} from ${sql.table(table)} where ${sql.join(each, sql` and `)}`)
+  return async (on, ...values) => {
+    const { rows } = await on.executeQuery<Row>(CompiledQuery.raw(textOf(on, 1), values))
+    return rows[0]
+  }
+}
+
 /** Which of many values a column holds, among the rows that have `within` in another. */
 export function finder<Value>(
   table: string,

@@ -2,17 +2,14 @@ import { randomBytes } from 'node:crypto'
 import type { BodyRow, ObjectRow } from '../database/hosted-schema.ts'
 import { finder, inserter } from '../database/rows.ts'
 import { addBody, placeObject, removeObject, shareBody } from './commit.ts'
-import { aclOf, jsonOf, keyBytes } from './rows.ts'
+import { aclOf, BODY_COLUMNS, jsonOf, keyBytes, OBJECT_COLUMNS } from './rows.ts'
 import type { Change } from './shelf.ts'
 import type { RegisteredBody, RegisteredObject, Taken } from './taken.ts'
 
 const NONE = Buffer.alloc(0)
 
-const insertBodies = inserter<BodyRow>('bodies', ['object_id', 'blob', 'offset', 'length', 'core_header', 'refs'])
-const insertObjects = inserter<ObjectRow>('objects', [
-  ...(['bucket', 'key', 'object_id', 'size', 'etag', 'modified_at', 'attributes', 'checksum', 'parts'] as const),
-  ...(['account', 'job', 'upload', 'part_set', 'envelope', 'binding', 'owner', 'acl', 'origin', 'sequence'] as const),
-])
+const insertBodies = inserter<BodyRow>('bodies', BODY_COLUMNS)
+const insertObjects = inserter<ObjectRow>('objects', OBJECT_COLUMNS)
 const knownBodies = finder<string>('bodies', 'object_id')
 const knownKeys = finder<Buffer>('objects', 'key', 'bucket')
 

@@ -2,8 +2,7 @@ import { decode, encode } from 'cborg'
 import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { CborValue } from '../../format/cbor.ts'
-import { decodePlain, encodePlain } from '../../format/cbor-plain.ts'
+import { type CborValue, decodePlain, encodePlain } from '../../format/cbor-plain.ts'
 
 const test = suite('plain CBOR, against the library')
 const hex = (text: string): Buffer => Buffer.from(text, 'hex')

@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import { parseLeaf } from '../../format/leaf.ts'
 import { Frontier, leafHash } from '../../format/merkle.ts'
 import { type MetadataKeys, metadataKeysOf } from './epochs.ts'
@@ -9,7 +10,7 @@ import type { Step, Work } from './work.ts'
 /**
  * Rebuilds the tree, checkpoint by checkpoint: the leaves between two of them, grown on the peaks of the first, must give the root of the
  * second. So one damaged run of leaves spoils no other, and what a drive lacks is taken from another one or from a manifest. What was
- * signed is opened at once: its name by the epoch's metadata key. Commit point of each step: its items.
+ * signed is opened at once: its name by the epoch's metadata key. Commit point: each page of items, once their step's root is the signed one.
  */
 export async function buildTree(work: Work): Promise<void> {
   const { steps, last } = work
@@ -18,7 +19,8 @@ export async function buildTree(work: Work): Promise<void> {
   let manifestsRead = false
   await dropIndexes(work.database, 'items')
   for (const step of steps) {
-    if (step.treeSize > before.treeSize && !(await isMade(work, before, step))) {
+    const from = await madeUpTo(work, before, step)
+    if (from < step.treeSize) {
       let source = await sourceOf(work, before, step)
       if (source === null && !manifestsRead) {
         manifestsRead = true
@@ -30,7 +32,7 @@ export async function buildTree(work: Work): Promise<void> {
           'leaf-missing',
           `leaves ${before.treeSize} to ${step.treeSize - 1} of checkpoint ${step.number}: no drive has those that were signed`,
         )
-      else await makeItems(work, keys, source, before.treeSize, step.treeSize)
+      else await makeItems(work, keys, source, from, step.treeSize)
     }
     before = step
     work.progress('tree', step.treeSize, last.treeSize)
@@ -39,16 +41,17 @@ export async function buildTree(work: Work): Promise<void> {
   await makeIndexes(work.database, 'items')
 }
 
-async function isMade({ database, run }: Work, before: Step, step: Step): Promise<boolean> {
+/** The first place of the step that has no item yet: they are made in order. */
+async function madeUpTo({ database, run }: Work, before: Step, step: Step): Promise<number> {
   const row = await database
     .selectFrom('items')
-    .select('idx')
+    .select(({ fn }) => fn.max('idx').as('idx'))
     .where('run', '=', run)
     .where('idx', '>=', before.treeSize)
     .where('idx', '<', step.treeSize)
-    .limit(1)
     .executeTakeFirst()
-  return row !== undefined
+  const last = row?.idx ?? null
+  return last === null ? before.treeSize : last + 1
 }
 
 /** Whose leaves give the signed root; null: nobody's. */
@@ -64,12 +67,22 @@ async function sourceOf(work: Work, before: Step, step: Step): Promise<string | 
   return null
 }
 
-/** All of a step's items in one transaction: a step is at most an epoch's 10,000 objects. */
+/** Items that are written in one step. */
+const STEP_ITEMS = 2000
+
 async function makeItems(work: Work, keys: MetadataKeys, source: string, from: number, to: number): Promise<void> {
-  const rows: ItemRow[] = []
+  let rows: ItemRow[] = []
+  const keep = async (): Promise<void> => {
+    const made = rows
+    rows = []
+    await work.database.transaction().execute(change => insertItems(change, made))
+    // the store that runs beside has its turn
+    await turn()
+  }
   for await (const { idx, encoded } of leavesOf(work, source, from, to)) {
     const item = itemOf(work.run, idx, parseLeaf(encoded))
     rows.push({ ...item, ...(await openName(work, keys, item)) })
+    if (rows.length === STEP_ITEMS) await keep()
   }
-  await work.database.transaction().execute(change => insertItems(change, rows))
+  await keep()
 }

@@ -102,7 +102,7 @@ async function dropDoubles({ database, run }: Work): Promise<void> {
 type Rows = { commits: WorkSchema['commits'][]; bytes: number }
 
 /** Commits that are written in one step: few enough to hold, enough that a step costs little of each. */
-const STEP_ROWS = 4000
+const STEP_ROWS = 2000
 const STEP_BYTES = 8 << 20
 
 async function walkFrames(

@@ -101,7 +101,11 @@ async function putFresh(
     const { objectId: object_id, offset, length, coreHeader: core_header } = object
     bodies.push({ object_id, blob, offset, length, core_header, refs: 1 })
   }
-  await insertBodies(change, bodies)
+  // ids come in no order: sorted, neighbours in the index are written one after another
+  await insertBodies(
+    change,
+    bodies.sort((a, b) => (a.object_id < b.object_id ? -1 : 1)),
+  )
   await insertObjects(
     change,
     objects.map(object => objectRow(object, keyBytes(object.key), null, origin)),

@@ -13,11 +13,72 @@ import { PAGE, type Work } from './work.ts'
  */
 export async function judgeItems(work: Work): Promise<void> {
   const foreign = await openBuckets(work)
-  await work.database.updateTable('items').set({ composite: '' }).where('run', '=', work.run).execute()
+  await beginAnew(work)
+  await judgePlain(work, foreign)
   await eachPage(work, [OBJECT, PART, TOMBSTONE], item => judgeOne(work, foreign, item))
   // after the parts: a composite needs them
   await eachPage(work, [COMPOSITE], item => judgeOne(work, foreign, item))
   await dropUnlisted(work)
+}
+
+async function beginAnew({ database, run, last }: Work): Promise<void> {
+  await database
+    .updateTable('items')
+    .set({ composite: '', state: 'listed', reason: '' })
+    .where('run', '=', run)
+    .where('idx', '<', last.treeSize)
+    .where('metadata', 'is not', null)
+    .where(either => either.or([either('composite', '!=', ''), either('state', '!=', 'listed')]))
+    .execute()
+}
+
+/** Places that are judged by one statement. */
+const WINDOW = 5000
+
+/** Nearly all, where no run was before this one: sound objects under a name of the order, of which there is no newer one. */
+async function judgePlain(work: Work, foreign: Set<string>): Promise<void> {
+  const { database, run, last } = work
+  const buckets = work.order.buckets.filter(each => !foreign.has(each))
+  if (work.earlier !== null || buckets.length === 0) return
+  for (let first = 0; first < last.treeSize; first += WINDOW) {
+    await database
+      .updateTable('items')
+      .set({ state: 'ready' })
+      .where('run', '=', run)
+      .where('idx', '>=', first)
+      .where('idx', '<', Math.min(first + WINDOW, last.treeSize))
+      .where('kind', '=', OBJECT)
+      .where('metadata', 'is not', null)
+      .where('key', '!=', Buffer.alloc(0))
+      .where('bucket', 'in', buckets)
+      .where(({ not, exists, selectFrom }) =>
+        not(
+          exists(
+            selectFrom('items as newer')
+              .select('newer.idx')
+              .where('newer.run', '=', run)
+              .whereRef('newer.bucket', '=', 'items.bucket')
+              .whereRef('newer.key', '=', 'items.key')
+              .where('newer.kind', '!=', PART)
+              .where('newer.idx', '<', last.treeSize)
+              .whereRef('newer.sequence', '>', 'items.sequence'),
+          ),
+        ),
+      )
+      .where(({ exists, selectFrom }) =>
+        exists(
+          selectFrom('commits')
+            .select('commits.frame')
+            .where('commits.run', '=', run)
+            .whereRef('commits.object_id', '=', 'items.object_id')
+            .whereRef('commits.envelope_hash', '=', 'items.envelope_hash')
+            .where('commits.fault', '=', ''),
+        ),
+      )
+      .execute()
+    await turn()
+    work.progress('judge', Math.min(first + WINDOW, last.treeSize), last.treeSize)
+  }
 }
 
 async function openBuckets(work: Work): Promise<Set<string>> {
@@ -72,6 +133,7 @@ function pageOf({ database, run, last }: Work, kinds: number[], after: number) {
       .where('idx', '>', after)
       .where('idx', '<', last.treeSize)
       .where('kind', 'in', kinds)
+      .where('state', '=', 'listed')
       // without a name nothing can be decided: it is held already
       .where('metadata', 'is not', null)
       .orderBy('idx')

@@ -9,7 +9,7 @@ import { PAGE, type Work } from './work.ts'
 /**
  * Decides what of the signed goes in: what is there and whole, under a name of the order, the newest of that name. What an earlier run
  * stored or deleted is done: its owner may have deleted or replaced it since, and the drive must not undo that.
- * Everything is decided anew when it is run again. Commit point: each page.
+ * Everything is decided anew when it is run again. Commit point: each statement or page.
  */
 export async function judgeItems(work: Work): Promise<void> {
   const foreign = await openBuckets(work)

@@ -22,10 +22,11 @@ const BATCH_BODIES = 2000
 export async function registerObjects(work: Work): Promise<void> {
   const { database, run } = work
   const ends = work.last.treeSize
-  let ahead = readyIn(work, 0)
+  const lookAhead = (first: number) => (first < ends ? readyIn(work, first) : Promise.resolve([]))
+  let ahead = lookAhead(0)
   for (let first = 0; first < ends; first += WINDOW) {
     const rows = await ahead
-    ahead = first + WINDOW < ends ? readyIn(work, first + WINDOW) : Promise.resolve([])
+    ahead = lookAhead(first + WINDOW)
     // said when it is asked for; a window that fails behind this one must not end the process
     ahead.catch(() => undefined)
     try {

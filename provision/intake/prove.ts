@@ -48,11 +48,18 @@ export async function proveParts(work: Work): Promise<void> {
 /** Asks for each of them, in their contexts; what the authority refuses is held from then on. @returns those that were proved */
 export async function prove<Row extends Provable>(work: Work, rows: readonly Row[]): Promise<Row[]> {
   const proved: Row[] = []
-  for (const batch of batches(rows)) {
-    const outcomes = await work.release.prove(
-      work.station,
-      batch.map(row => ({ envelope: row.envelope, coreHeader: row.core_header, place: placeOf(row) })),
-    )
+  const asked = [...batches(rows)]
+  // all at once: the authority goes on with the next while the answer to one is written down here
+  const answers = await Promise.all(
+    asked.map(batch =>
+      work.release.prove(
+        work.station,
+        batch.map(row => ({ envelope: row.envelope, coreHeader: row.core_header, place: placeOf(row) })),
+      ),
+    ),
+  )
+  for (const [number, batch] of asked.entries()) {
+    const outcomes = answers[number] ?? []
     const changes: { idx: number; values: Partial<ItemRow> }[] = []
     for (const [at, row] of batch.entries()) {
       const outcome = outcomes[at]

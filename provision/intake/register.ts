@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import { COMPOSITE, PART, parseEnvelope, TOMBSTONE } from '../../format/envelope.ts'
 import { type ObjectMetadata, parseMetadata } from '../../format/metadata.ts'
 import type { Checksum, ObjectAttributes } from '../../store/object-store.ts'
@@ -30,6 +31,9 @@ export async function registerObjects(work: Work): Promise<void> {
     // said when it is asked for; a window that fails behind this one must not end the process
     ahead.catch(() => undefined)
     try {
+      // what it asks of the authority is on its way before this thread is busy with the tables
+      await turn()
+      await turn()
       await putIn(work, rows)
       work.progress('register', Math.min(first + WINDOW, ends), ends)
     } catch (error) {
@@ -84,6 +88,7 @@ async function putIn(work: Work, rows: readonly Ready[]): Promise<void> {
   const send = async (): Promise<void> => {
     if (batch.length === 0) return
     await work.target.register(work.id, last, `${work.job}/${work.device}`, batch)
+    await turn()
     await mark(work, from, last)
     batch = []
     bodies = 0

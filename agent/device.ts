@@ -17,9 +17,6 @@ import { SettingsFile } from './settings.ts'
 import { type DeviceEvent, type DeviceState, nextState } from './state.ts'
 import { type UnlockedJob, unlock } from './unlock.ts'
 
-/** Beyond these the drives are slower than the sealing. */
-const MOST_THREADS = 8
-
 export type DeviceConfig = {
   /** 0700 */
   stateDirectory: string
@@ -175,7 +172,7 @@ export class Device {
           }),
         now: this.#now,
         ticks: () => performance.now(),
-        sealingThreads: Math.min(availableParallelism(), MOST_THREADS),
+        sealingThreads: Math.min(availableParallelism(), 8),
       })
       const custody = await openCustodyLog(this.#drives, owner, source.sign, this.#now)
       await this.#writeEvents(custody, store)

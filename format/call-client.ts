@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream'
 import type { CborValue } from './cbor.ts'
 import type { Calls, Codec } from './codec.ts'
+import { gathered } from './gathered.ts'
 import { decodeAnswer, encodeCall, frameCutter } from './message-frame.ts'
 
 /** Makes the interface's own error of a fault that came over the wire. */
@@ -25,6 +26,7 @@ export function callClient<Contract extends object>(
 ): CallClient<Contract> {
   const waiting = new Map<number, Waiting>()
   const cut = frameCutter()
+  const send = gathered(stream)
   let next = 1
   let lost: Error | null = null
   const lose = (cause?: unknown): void => {
@@ -57,7 +59,7 @@ export function callClient<Contract extends object>(
     const number = next++
     waiting.set(number, { take: value => answer.take(value, name), resolve, reject })
     try {
-      stream.write(encodeCall({ number, call: name, ask: ask.encode(given) }))
+      send(encodeCall({ number, call: name, ask: ask.encode(given) }))
     } catch (error) {
       waiting.delete(number)
       throw error

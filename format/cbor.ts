@@ -1,20 +1,13 @@
 import { decode, encode } from 'cborg'
 import { asBuffer, equalBytes } from './bytes.ts'
+import { type CborValue, decodePlain, encodePlain } from './cbor-plain.ts'
 import { FormatError } from './fault.ts'
 
-export type CborValue =
-  | number
-  | bigint
-  | string
-  | boolean
-  | null
-  | Uint8Array
-  | CborValue[]
-  | { [name: string]: CborValue }
+export type { CborValue } from './cbor-plain.ts'
 
 /** Deterministic CBOR (RFC 8949 §4.2.1): shortest heads, sorted keys, definite lengths. */
 export function encodeCbor(value: CborValue): Buffer {
-  return asBuffer(encode(value))
+  return encodePlain(value) ?? asBuffer(encode(value))
 }
 
 /**
@@ -24,6 +17,8 @@ export function encodeCbor(value: CborValue): Buffer {
  */
 export function decodeCbor(bytes: Uint8Array, limit: number, what: string): CborValue {
   if (bytes.length > limit) throw new FormatError('limit', `${what}: at most ${limit} bytes, found ${bytes.length}`)
+  const plain = decodePlain(bytes)
+  if (plain !== undefined) return plain
   let value: CborValue
   let again: Uint8Array
   try {

@@ -1,6 +1,6 @@
 import { chmodSync, closeSync, openSync } from 'node:fs'
 import Database from 'better-sqlite3'
-import { type Dialect, type RawBuilder, SqliteDialect, sql } from 'kysely'
+import { type Dialect, type QueryExecutorProvider, type RawBuilder, SqliteDialect, sql } from 'kysely'
 
 /** What differs between the databases that we run on, all of it: queries and migrations use nothing else of their own. */
 export type DatabaseKind = {
@@ -14,17 +14,27 @@ export type DatabaseKind = {
 
 const STATEMENTS_MAX = 200
 
-/** A file of this process alone, 0600: a commit that returned survives a power cut. */
-export function sqliteFile(path: string): DatabaseKind {
+/**
+ * What a commit that returned survives. 'power-cut': that, too. 'kill': the end of the process; a power cut may take the last commits back,
+ * never one of them without those after it. What must not be taken back is then said with `makeDurable`.
+ */
+export type Survives = 'power-cut' | 'kill'
+
+/** A file of this process alone, 0600. */
+export function sqliteFile(path: string, survives: Survives = 'power-cut'): DatabaseKind {
   // made here, so that it is never readable by others, not even for a moment
   closeSync(openSync(path, 'a', 0o600))
   chmodSync(path, 0o600)
   const database = new Database(path)
   try {
     database.pragma('journal_mode = WAL')
-    database.pragma('synchronous = FULL')
+    database.pragma(`synchronous = ${survives === 'kill' ? 'NORMAL' : 'FULL'}`)
     database.pragma('foreign_keys = ON')
     database.pragma('secure_delete = ON')
+    // KiB: a transaction of some thousand rows stays in memory till it is committed, and is written once
+    database.pragma('cache_size = -8192')
+    // pages: what many transactions touch is moved from the log into the file once for all of them
+    database.pragma('wal_autocheckpoint = 4096')
   } catch (error) {
     database.close()
     throw error
@@ -44,4 +54,9 @@ export function sqliteFile(path: string): DatabaseKind {
     wholeNumber: sql`integer`,
     tableEnd: sql`strict`,
   }
+}
+
+/** Everything committed so far survives a power cut from here on: fsync of the log, then of the file that it is moved into. */
+export async function makeDurable(database: QueryExecutorProvider): Promise<void> {
+  await sql`pragma wal_checkpoint(passive)`.execute(database)
 }

@@ -7,10 +7,14 @@ import type { BlobReader } from '../../store/blobs.ts'
 import { type ByteRange, StoreError } from '../../store/object-store.ts'
 import { slicesOf } from '../../store/pack/pack-reader.ts'
 import type { BodyRow, ObjectRow, PartRow } from '../database/hosted-schema.ts'
+import { seeker } from '../database/rows.ts'
 import { asked } from './release-fault.ts'
 import type { BoundCaller } from './rights.ts'
-import { storedObject, storedPart } from './rows.ts'
+import { BODY_COLUMNS, OBJECT_COLUMNS, storedObject, storedPart } from './rows.ts'
 import type { Change, Database, Shelf } from './shelf.ts'
+
+const bodyById = seeker<BodyRow>('bodies', BODY_COLUMNS, ['object_id'])
+const objectByName = seeker<ObjectRow>('objects', OBJECT_COLUMNS, ['bucket', 'key'])
 
 /** Everything of an object that a read needs, its blobs pinned till `free`. */
 export type Found = { row: ObjectRow; body: BodyRow; free: () => void }
@@ -18,12 +22,7 @@ export type Found = { row: ObjectRow; body: BodyRow; free: () => void }
 /** Looks an object up and pins it, while nothing else can come to the database. */
 export async function findPinned(shelf: Shelf, bucket: string, key: Buffer): Promise<Found | null> {
   return shelf.database.connection().execute(async database => {
-    const row = await database
-      .selectFrom('objects')
-      .selectAll()
-      .where('bucket', '=', bucket)
-      .where('key', '=', key)
-      .executeTakeFirst()
+    const row = await objectByName(database, bucket, key)
     if (row === undefined) return null
     const body = await bodyOf(database, row.object_id)
     const blobs = row.part_set === null ? [body.blob ?? ''] : await blobsOfParts(database, row.part_set)
@@ -32,7 +31,7 @@ export async function findPinned(shelf: Shelf, bucket: string, key: Buffer): Pro
 }
 
 export async function bodyOf(database: Database | Change, objectId: string): Promise<BodyRow> {
-  const body = await database.selectFrom('bodies').selectAll().where('object_id', '=', objectId).executeTakeFirst()
+  const body = await bodyById(database, objectId)
   if (body === undefined) throw new StoreError('damaged', `the body of object ${objectId} is not recorded`)
   return body
 }

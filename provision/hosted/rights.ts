@@ -2,6 +2,7 @@ import { type Caller, mayDo, type Right } from '../../access/canned-acl.ts'
 import type { Principal } from '../../format/release.ts'
 import { StoreError } from '../../store/object-store.ts'
 import type { HostedSchema } from '../database/hosted-schema.ts'
+import { seeker } from '../database/rows.ts'
 import { aclOf, type RecordRow } from './rows.ts'
 import type { Change, Database } from './shelf.ts'
 
@@ -24,9 +25,11 @@ export function denied(): StoreError {
   return new StoreError('forbidden', 'Access Denied')
 }
 
+const bucketByName = seeker<BucketRow>('buckets', ['name', 'owner', 'acl', 'created_at'], ['name'])
+
 /** @throws StoreError "no-bucket" */
 export async function findBucket(database: Database | Change, bucket: string): Promise<BucketRow> {
-  const row = await database.selectFrom('buckets').selectAll().where('name', '=', bucket).executeTakeFirst()
+  const row = await bucketByName(database, bucket)
   if (row === undefined) throw new StoreError('no-bucket', `no bucket ${bucket}`)
   return row
 }

@@ -11,7 +11,7 @@ import type {
   UploadId,
   UploadRecord,
 } from '../../store/object-store.ts'
-import type { HostedSchema, ObjectRow, PartRow } from '../database/hosted-schema.ts'
+import type { BodyRow, HostedSchema, ObjectRow, PartRow } from '../database/hosted-schema.ts'
 
 // Only this room writes the JSON in these rows, so reading casts.
 
@@ -29,6 +29,13 @@ export const RECORD_COLUMNS = [
   'acl',
 ] as const
 export type RecordRow = Pick<ObjectRow, (typeof RECORD_COLUMNS)[number]>
+
+/** All of them, for statements that are made once. */
+export const OBJECT_COLUMNS: readonly (keyof ObjectRow)[] = [
+  ...(['bucket', 'key', 'object_id', 'size', 'etag', 'modified_at', 'attributes', 'checksum', 'parts'] as const),
+  ...(['account', 'job', 'upload', 'part_set', 'envelope', 'binding', 'owner', 'acl', 'origin', 'sequence'] as const),
+]
+export const BODY_COLUMNS: readonly (keyof BodyRow)[] = ['object_id', 'blob', 'offset', 'length', 'core_header', 'refs']
 
 export function keyBytes(key: string): Buffer {
   return Buffer.from(key, 'utf8')

@@ -6,6 +6,7 @@ import { sqliteFile } from '../database/dialect.ts'
 import { type HostedSchema, hostedMigrations } from '../database/hosted-schema.ts'
 import { openDatabase } from '../database/open.ts'
 import { type AdoptingBlobs, openAdoptingBlobs } from './blobs.ts'
+import { openBlobs } from './open-blobs.ts'
 
 export type Database = Kysely<HostedSchema>
 export type Change = Transaction<HostedSchema>
@@ -29,6 +30,9 @@ export type Shelf = {
   close(): Promise<void>
 }
 
+/** Descriptors that stay open while nobody reads. */
+const OPEN_BLOBS_MAX = 128
+
 /** @throws StoreError "busy" - another process holds the directory */
 export async function openShelf(options: { directory: string; clock: () => Date }): Promise<Shelf> {
   const { directory, clock } = options
@@ -36,10 +40,10 @@ export async function openShelf(options: { directory: string; clock: () => Date 
   const lock = lockDirectory(directory)
   let database: Database | undefined
   try {
-    const blobs = await openAdoptingBlobs(directory)
+    const blobs = openBlobs(await openAdoptingBlobs(directory), OPEN_BLOBS_MAX)
     database = await openDatabase<HostedSchema>(sqliteFile(join(directory, 'hosted.sqlite')), hostedMigrations)
     await recover(database, blobs)
-    return shelfOf(database, blobs, clock, lock.close)
+    return shelfOf(database, blobs, clock, () => blobs.closeAll().finally(lock.close))
   } catch (error) {
     await database?.destroy()
     lock.close()
@@ -47,7 +51,7 @@ export async function openShelf(options: { directory: string; clock: () => Date 
   }
 }
 
-function shelfOf(database: Database, blobs: AdoptingBlobs, clock: () => Date, unlock: () => void): Shelf {
+function shelfOf(database: Database, blobs: AdoptingBlobs, clock: () => Date, unlock: () => Promise<void>): Shelf {
   const readers = new Map<string, number>()
   const waiting = new Set<string>()
   let closing: Promise<void> | undefined

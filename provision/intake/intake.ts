@@ -5,19 +5,20 @@ import { verifyJobOrder } from '../../format/job-order.ts'
 import type { KeyRelease, StationProof } from '../../format/release.ts'
 import { messageHash } from '../../format/signed.ts'
 import { makeDirectoryDurable, writeFileDurable } from '../../store/durable.ts'
-import { sqliteFile } from '../database/dialect.ts'
+import { makeDurable, sqliteFile } from '../database/dialect.ts'
 import { openDatabase } from '../database/open.ts'
 import { checkFreshness, checkGrants, readChain, readVolumes, type Shown } from './chain.ts'
 import { keepRecordFiles, resealEpochs } from './epochs.ts'
 import { type Finding, type FindingCode, IntakeError, isFatal } from './finding.ts'
 import { judgeItems } from './judge.ts'
+import { workMigrations } from './migrations.ts'
 import { openNames } from './names.ts'
 import { adoptPacks } from './packs.ts'
-import { proveObjects } from './prove.ts'
+import { proveParts } from './prove.ts'
 import { writeReceipts } from './receipts.ts'
 import { APPLIED_DELETE, registerObjects } from './register.ts'
 import { heldReport, makeReport, type Report, reportText } from './report.ts'
-import { type WorkSchema, workMigrations } from './schema.ts'
+import { dropIndexes, makeIndexes, type WorkSchema } from './schema.ts'
 import type { Target } from './target.ts'
 import { buildTree } from './tree.ts'
 import { walkPacks } from './walk.ts'
@@ -56,7 +57,9 @@ export type Station = {
 /** @param directory - holds intake.sqlite, receipts/ and reports/ */
 export async function openStation(directory: string): Promise<Station> {
   await makeDirectoryDurable(directory, 0o700)
-  const database = await openDatabase<WorkSchema>(sqliteFile(join(directory, 'intake.sqlite')), workMigrations)
+  // every phase can be done again from what is left of it: only their ends must not be taken back
+  const file = sqliteFile(join(directory, 'intake.sqlite'), 'kill')
+  const database = await openDatabase<WorkSchema>(file, workMigrations)
   let closing: Promise<void> | undefined
   return {
     takeIn: options => takeIn(database, directory, options),
@@ -72,14 +75,14 @@ const CHECKED: readonly Phase[] = PHASES.slice(0, PHASES.indexOf('judge') + 1)
 const STEPS: Record<Phase, (work: Work) => Promise<unknown>> = {
   adopt: adoptPacks,
   walk: walkPacks,
-  tree: buildTree,
-  names: async work => {
+  tree: async work => {
     await keepRecordFiles(work)
-    await openNames(work)
+    await buildTree(work)
   },
+  names: openNames,
   judge: judgeItems,
   reseal: resealEpochs,
-  prove: proveObjects,
+  prove: proveParts,
   register: registerObjects,
   receipt: writeReceipts,
 }
@@ -122,12 +125,13 @@ async function takeIn(database: Kysely<WorkSchema>, directory: string, options: 
   const sealedHash = messageHash(chain.signed)
   const row = await beginRun(database, sealedHash.toString('hex'), station, clock())
   if (row.report !== null) return JSON.parse(row.report) as Report
-  const run = row.id
-  const earlier = row.earlier === '' ? null : row.earlier
+  const run = row.row
+  const earlier = await rowOf(database, row.earlier)
   const work: Work = {
     ...{
       database,
       run,
+      id: row.id,
       earlier,
       release,
       target: options.target,
@@ -155,14 +159,18 @@ async function takeIn(database: Kysely<WorkSchema>, directory: string, options: 
     if (!volumes.some(each => each.drive === drive))
       await work.find('drive-missing', `drive ${drive} of the set is not among those given`)
   const phases = options.check ? CHECKED : PHASES
+  // another run may have ended since this one was stopped, and taken them away
+  if (phaseNumber(row.phase) > PHASES.indexOf('walk')) await makeIndexes(database, 'commits')
+  if (phaseNumber(row.phase) > PHASES.indexOf('tree')) await makeIndexes(database, 'items')
   for (const phase of phases.slice(phaseNumber(row.phase))) {
     work.progress(phase, 0, last.treeSize)
     await STEPS[phase](work)
     await database
       .updateTable('runs')
       .set({ phase: PHASES[PHASES.indexOf(phase) + 1] ?? 'receipt' })
-      .where('id', '=', run)
+      .where('row', '=', run)
       .execute()
+    await makeDurable(database)
   }
   if (options.check) return { ...(await makeReport(work, row.started_at)), receipts: null }
   const report = await makeReport(work, row.started_at)
@@ -171,15 +179,19 @@ async function takeIn(database: Kysely<WorkSchema>, directory: string, options: 
   await database
     .updateTable('runs')
     .set({ report: JSON.stringify(report) })
-    .where('id', '=', run)
+    .where('row', '=', run)
     .execute()
+  await makeDurable(database)
+  // rows leave faster than they would leave their indexes; whoever comes next makes them again
+  await dropIndexes(database, 'commits')
+  await dropIndexes(database, 'items')
   if (earlier !== null) await forget(database, earlier, 'all')
   await forget(database, run, report.outcome === 'complete' ? 'all' : 'work')
   return report
 }
 
 /** What went in unproved stays so: receipts of later runs say no more of it. */
-async function levelOf(database: Kysely<WorkSchema>, earlier: string | null, asked: Work['level']) {
+async function levelOf(database: Kysely<WorkSchema>, earlier: number | null, asked: Work['level']) {
   if (earlier === null) return asked
   const unproved = await database
     .selectFrom('items')
@@ -222,9 +234,14 @@ async function beginRun(database: Kysely<WorkSchema>, seal: string, station: Sta
       .select(({ fn }) => fn.max('number').as('number'))
       .where('job', '=', station.job)
       .executeTakeFirst()
+    const rows = await change
+      .selectFrom('runs')
+      .select(({ fn }) => fn.max('row').as('row'))
+      .executeTakeFirst()
     const number = (top?.number ?? 0) + 1
     const row = {
       id: `${seal}-${number}`,
+      row: (rows?.row ?? 0) + 1,
       seal,
       job: station.job,
       device: station.device,
@@ -239,11 +256,17 @@ async function beginRun(database: Kysely<WorkSchema>, seal: string, station: Sta
   })
 }
 
+async function rowOf(database: Kysely<WorkSchema>, id: string): Promise<number | null> {
+  if (id === '') return null
+  const row = await database.selectFrom('runs').select('row').where('id', '=', id).executeTakeFirst()
+  return row?.row ?? null
+}
+
 function isComplete(report: string): boolean {
   return (JSON.parse(report) as Report).outcome === 'complete'
 }
 
-async function keepFinding(database: Kysely<WorkSchema>, run: string, code: FindingCode, message: string) {
+async function keepFinding(database: Kysely<WorkSchema>, run: number, code: FindingCode, message: string) {
   await database
     .insertInto('findings')
     .values({ run, code, message })
@@ -262,7 +285,7 @@ async function keepReport(directory: string, name: string, report: Report): Prom
  * Names in clear and rows by the million are of no use any more: report and receipts hold what counts.
  * @param what - 'work': a further run may come, which must know what this one stored or deleted
  */
-async function forget(database: Kysely<WorkSchema>, run: string, what: 'all' | 'work'): Promise<void> {
+async function forget(database: Kysely<WorkSchema>, run: number, what: 'all' | 'work'): Promise<void> {
   for (const table of ['commits', 'leaves', 'epochs', 'packs'] as const)
     await database.deleteFrom(table).where('run', '=', run).execute()
   let items = database.deleteFrom('items').where('run', '=', run)

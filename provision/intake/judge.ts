@@ -1,22 +1,84 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import { COMPOSITE, type CompositePart, OBJECT, PART, parseEnvelope, TOMBSTONE } from '../../format/envelope.ts'
 import type { FindingCode } from './finding.ts'
-import { envelopeHash, nameOf } from './names.ts'
+import { changeItems, nameOf } from './item.ts'
 import { APPLIED_DELETE } from './register.ts'
-import type { ItemRow, WorkSchema } from './schema.ts'
+import type { ItemRow } from './schema.ts'
 import { PAGE, type Work } from './work.ts'
 
 /**
  * Decides what of the signed goes in: what is there and whole, under a name of the order, the newest of that name. What an earlier run
  * stored or deleted is done: its owner may have deleted or replaced it since, and the drive must not undo that.
- * Everything is decided anew when it is run again. Commit point: each page.
+ * Everything is decided anew when it is run again. Commit point: each statement or page.
  */
 export async function judgeItems(work: Work): Promise<void> {
   const foreign = await openBuckets(work)
-  await work.database.updateTable('items').set({ composite: '' }).where('run', '=', work.run).execute()
+  await beginAnew(work)
+  await judgePlain(work, foreign)
   await eachPage(work, [OBJECT, PART, TOMBSTONE], item => judgeOne(work, foreign, item))
   // after the parts: a composite needs them
   await eachPage(work, [COMPOSITE], item => judgeOne(work, foreign, item))
   await dropUnlisted(work)
+}
+
+async function beginAnew({ database, run, last }: Work): Promise<void> {
+  await database
+    .updateTable('items')
+    .set({ composite: '', state: 'listed', reason: '' })
+    .where('run', '=', run)
+    .where('idx', '<', last.treeSize)
+    .where('metadata', 'is not', null)
+    .where(either => either.or([either('composite', '!=', ''), either('state', '!=', 'listed')]))
+    .execute()
+}
+
+/** Places that are judged by one statement. */
+const WINDOW = 5000
+
+/** Nearly all, where no run was before this one: sound objects under a name of the order, of which there is no newer one. */
+async function judgePlain(work: Work, foreign: Set<string>): Promise<void> {
+  const { database, run, last } = work
+  const buckets = work.order.buckets.filter(each => !foreign.has(each))
+  if (work.earlier !== null || buckets.length === 0) return
+  for (let first = 0; first < last.treeSize; first += WINDOW) {
+    await database
+      .updateTable('items')
+      .set({ state: 'ready' })
+      .where('run', '=', run)
+      .where('idx', '>=', first)
+      .where('idx', '<', Math.min(first + WINDOW, last.treeSize))
+      .where('kind', '=', OBJECT)
+      .where('metadata', 'is not', null)
+      .where('key', '!=', Buffer.alloc(0))
+      .where('bucket', 'in', buckets)
+      .where(({ not, exists, selectFrom }) =>
+        not(
+          exists(
+            selectFrom('items as newer')
+              .select('newer.idx')
+              .where('newer.run', '=', run)
+              .whereRef('newer.bucket', '=', 'items.bucket')
+              .whereRef('newer.key', '=', 'items.key')
+              .where('newer.kind', '!=', PART)
+              .where('newer.idx', '<', last.treeSize)
+              .whereRef('newer.sequence', '>', 'items.sequence'),
+          ),
+        ),
+      )
+      .where(({ exists, selectFrom }) =>
+        exists(
+          selectFrom('commits')
+            .select('commits.frame')
+            .where('commits.run', '=', run)
+            .whereRef('commits.object_id', '=', 'items.object_id')
+            .whereRef('commits.envelope_hash', '=', 'items.envelope_hash')
+            .where('commits.fault', '=', ''),
+        ),
+      )
+      .execute()
+    await turn()
+    work.progress('judge', Math.min(first + WINDOW, last.treeSize), last.treeSize)
+  }
 }
 
 async function openBuckets(work: Work): Promise<Set<string>> {
@@ -29,64 +91,80 @@ async function openBuckets(work: Work): Promise<Set<string>> {
   return foreign
 }
 
-async function eachPage(work: Work, kinds: number[], judge: (item: ItemRow) => Promise<Partial<ItemRow> | null>) {
-  let after = -1
-  for (;;) {
-    const page = await work.database
+/** An item with what decides on it: the kind of the newest of its name, when that is another, and what the packs hold of it. */
+type Candidate = Awaited<ReturnType<typeof pageOf>>[number]
+
+async function eachPage(work: Work, kinds: number[], judge: (item: Candidate) => Promise<Partial<ItemRow>>) {
+  for (let after = -1; ; ) {
+    const page = await pageOf(work, kinds, after)
+    if (page.length === 0) return
+    const judged: Parameters<typeof changeItems>[2][number][] = []
+    for (const item of page) judged.push({ idx: item.idx, values: await judge(item) })
+    await changeItems(work.database, work.run, judged)
+    after = page.at(-1)?.idx ?? after
+    await turn()
+    work.progress('judge', after + 1, work.last.treeSize)
+  }
+}
+
+function pageOf({ database, run, last }: Work, kinds: number[], after: number) {
+  return (
+    database
       .selectFrom('items')
-      .selectAll()
-      .where('run', '=', work.run)
+      .leftJoin('commits', join =>
+        join.onRef('commits.run', '=', 'items.run').onRef('commits.object_id', '=', 'items.object_id'),
+      )
+      .select(['idx', 'kind', 'sequence', 'items.object_id', 'bucket', 'key', 'number', 'items.envelope_hash'])
+      .select(['commits.envelope_hash as found_hash', 'commits.fault'])
+      .select(({ selectFrom }) =>
+        selectFrom('items as newer')
+          .select('newer.kind')
+          .where('newer.run', '=', run)
+          .whereRef('newer.bucket', '=', 'items.bucket')
+          .whereRef('newer.key', '=', 'items.key')
+          .where('newer.kind', '!=', PART)
+          .where('newer.idx', '<', last.treeSize)
+          .whereRef('newer.sequence', '>', 'items.sequence')
+          .orderBy('newer.sequence', 'desc')
+          .limit(1)
+          .as('newer_kind'),
+      )
+      .where('items.run', '=', run)
       .where('idx', '>', after)
-      .where('idx', '<', work.last.treeSize)
+      .where('idx', '<', last.treeSize)
       .where('kind', 'in', kinds)
+      .where('state', '=', 'listed')
       // without a name nothing can be decided: it is held already
       .where('metadata', 'is not', null)
       .orderBy('idx')
       .limit(PAGE)
       .execute()
-    if (page.length === 0) return
-    const judged: { idx: number; change: Partial<ItemRow> | null }[] = []
-    for (const item of page) judged.push({ idx: item.idx, change: await judge(item) })
-    await work.database.transaction().execute(async change => {
-      for (const { idx, change: values } of judged)
-        if (values !== null)
-          await change.updateTable('items').set(values).where('run', '=', work.run).where('idx', '=', idx).execute()
-    })
-    after = page.at(-1)?.idx ?? after
-    work.progress('judge', after + 1, work.last.treeSize)
-  }
+  )
 }
 
-async function judgeOne(work: Work, foreign: Set<string>, item: ItemRow): Promise<Partial<ItemRow>> {
-  const newer = item.kind === PART || item.key.length === 0 ? null : await newest(work, item)
+async function judgeOne(work: Work, foreign: Set<string>, item: Candidate): Promise<Partial<ItemRow>> {
+  const newer = item.kind === PART || item.key.length === 0 ? null : item.newer_kind
   const done = await doneEarlier(work, item)
   if (item.kind === TOMBSTONE) {
     if (done !== null) return done
     const applies = work.order.deletes === 'apply' && item.key.length > 0 && newer === null
     return { state: applies && inOrder(work, item) && !foreign.has(item.bucket) ? 'delete' : 'noted', reason: '' }
   }
-  if (newer !== null) return { state: newer.kind === TOMBSTONE ? 'taken-back' : 'superseded', reason: '' }
-  const commit = await work.database
-    .selectFrom('commits')
-    .selectAll()
-    .where('run', '=', work.run)
-    .where('object_id', '=', item.object_id)
-    .executeTakeFirst()
+  if (newer !== null) return { state: newer === TOMBSTONE ? 'taken-back' : 'superseded', reason: '' }
   if (done !== null) {
-    if (item.kind === COMPOSITE && commit !== undefined) await claimParts(work, item, partsOf(commit))
+    if (item.kind === COMPOSITE && item.found_hash !== null) await claimParts(work, item, await partsOf(work, item))
     return done
   }
   if (!inOrder(work, item))
     return held(work, item, 'name-outside-order', `the order names ${work.order.buckets.join(', ')}`)
   if (foreign.has(item.bucket)) return { state: 'held', reason: 'bucket-foreign: it belongs to another account' }
-  const fault = commitFault(item, commit)
+  const fault = commitFault(item)
   if (fault !== null) return held(work, item, ...fault)
-  if (item.kind !== COMPOSITE || commit === undefined)
-    return { state: item.kind === PART ? 'member' : 'ready', reason: '' }
-  return judgeParts(work, item, partsOf(commit))
+  if (item.kind !== COMPOSITE) return { state: item.kind === PART ? 'member' : 'ready', reason: '' }
+  return judgeParts(work, item, await partsOf(work, item))
 }
 
-async function doneEarlier(work: Work, item: ItemRow): Promise<Partial<ItemRow> | null> {
+async function doneEarlier(work: Work, item: Candidate): Promise<Partial<ItemRow> | null> {
   if (work.earlier === null) return null
   const row = await work.database
     .selectFrom('items')
@@ -98,35 +176,19 @@ async function doneEarlier(work: Work, item: ItemRow): Promise<Partial<ItemRow> 
   return row ?? null
 }
 
-function inOrder(work: Work, item: ItemRow): boolean {
+function inOrder(work: Work, item: Candidate): boolean {
   return work.order.buckets.includes(item.bucket)
 }
 
-function newest(work: Work, item: ItemRow) {
-  return work.database
-    .selectFrom('items')
-    .select(['kind', 'sequence'])
-    .where('run', '=', work.run)
-    .where('bucket', '=', item.bucket)
-    .where('key', '=', item.key)
-    .where('kind', '!=', PART)
-    .where('idx', '<', work.last.treeSize)
-    .where('sequence', '>', item.sequence)
-    .orderBy('sequence', 'desc')
-    .limit(1)
-    .executeTakeFirst()
-    .then(row => row ?? null)
-}
-
-function commitFault(item: ItemRow, commit: WorkSchema['commits'] | undefined): [FindingCode, string] | null {
-  if (commit === undefined) return ['object-missing', 'it was signed and lies in none of the packs']
-  if (!envelopeHash(commit.envelope).equals(item.envelope_hash))
+function commitFault(item: Candidate): [FindingCode, string] | null {
+  if (item.found_hash === null) return ['object-missing', 'it was signed and lies in none of the packs']
+  if (!item.found_hash.equals(item.envelope_hash))
     return ['envelope-changed', 'its envelope is not the one that was signed']
-  return commit.fault === '' ? null : ['body-damaged', commit.fault]
+  return item.fault === '' || item.fault === null ? null : ['body-damaged', item.fault]
 }
 
 /** All listed parts, present and as the list says: or the composite is held. */
-async function judgeParts(work: Work, item: ItemRow, parts: CompositePart[]): Promise<Partial<ItemRow>> {
+async function judgeParts(work: Work, item: Candidate, parts: CompositePart[]): Promise<Partial<ItemRow>> {
   for (const part of parts) {
     const found = await work.database
       .selectFrom('items')
@@ -147,11 +209,18 @@ async function judgeParts(work: Work, item: ItemRow, parts: CompositePart[]): Pr
   return { state: 'ready', reason: '' }
 }
 
-function partsOf(commit: WorkSchema['commits']): CompositePart[] {
-  return parseEnvelope(commit.envelope).parts
+/** What a composite that the packs hold lists. */
+async function partsOf(work: Work, item: Candidate): Promise<CompositePart[]> {
+  const { envelope } = await work.database
+    .selectFrom('commits')
+    .select('envelope')
+    .where('run', '=', work.run)
+    .where('object_id', '=', item.object_id)
+    .executeTakeFirstOrThrow()
+  return parseEnvelope(envelope).parts
 }
 
-async function claimParts(work: Work, composite: ItemRow, parts: CompositePart[]): Promise<void> {
+async function claimParts(work: Work, composite: Candidate, parts: CompositePart[]): Promise<void> {
   for (const part of parts)
     await work.database
       .updateTable('items')
@@ -172,7 +241,7 @@ async function dropUnlisted(work: Work): Promise<void> {
     .execute()
 }
 
-async function held(work: Work, item: ItemRow, code: FindingCode, why: string): Promise<Partial<ItemRow>> {
+async function held(work: Work, item: Candidate, code: FindingCode, why: string): Promise<Partial<ItemRow>> {
   await work.find(code, `${nameOf(item)}: ${why}`)
   return { state: 'held', reason: `${code}: ${why}`.slice(0, 1000) }
 }

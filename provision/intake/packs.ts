@@ -5,11 +5,15 @@ import { FormatError } from '../../format/fault.ts'
 import { readPackHeader } from '../../format/pack-walk.ts'
 import { DRIVE } from '../../format/volume.ts'
 import { openForReading } from '../../store/pack/drive.ts'
+import { beginWalk, walkPack } from './walk.ts'
 import { packName, type Work } from './work.ts'
 
 type Candidate = { path: string; size: number; pack: string | null }
 
-/** Finds every signed pack among the drives' files and copies it in. Commit point of each: the target has it, then its row. */
+/**
+ * Finds every signed pack among the drives' files and copies it in; while one is copied, those that are in are walked. Commit point of
+ * each: the target has it, then its row.
+ */
 export async function adoptPacks(work: Work): Promise<void> {
   const files = await candidates(work)
   const used = new Set<Candidate>()
@@ -38,22 +42,39 @@ export async function adoptPacks(work: Work): Promise<void> {
   }
   for (const file of files)
     if (!used.has(file)) await work.find('pack-unknown', `${file.path} is no pack that this seal names`)
-  let done = 0
-  for (const { signed, file } of chosen) {
-    const { size } = await work.target.adopt(packName(work, signed.pack), file.path)
-    if (size !== signed.length)
-      await work.find(
-        'pack-length',
-        `${file.path}: pack ${signed.pack} has ${size} bytes; ${signed.length} were signed`,
-      )
-    const { pack, length, head } = signed
-    await work.database
-      .insertInto('packs')
-      .values({ run: work.run, pack, path: file.path, length, head, walked: 0 })
-      .onConflict(conflict => conflict.columns(['run', 'pack']).doNothing())
-      .execute()
-    work.progress('adopt', ++done, chosen.length, size)
+  await beginWalk(work)
+  let walking: Promise<void> = Promise.resolve()
+  try {
+    for (const [at, { signed, file }] of chosen.entries()) {
+      const { pack, size } = await adoptOne(work, signed, file)
+      const before = walking
+      walking = before.then(() => walkPack(work, pack, () => work.progress('adopt', at + 1, chosen.length)))
+      // what one of them throws is thrown at the end
+      walking.catch(() => undefined)
+      work.progress('adopt', at + 1, chosen.length, size)
+    }
+  } finally {
+    await walking
   }
+}
+
+async function adoptOne(work: Work, signed: PackHead, file: Candidate) {
+  const { size } = await work.target.adopt(packName(work, signed.pack), file.path)
+  if (size !== signed.length)
+    await work.find('pack-length', `${file.path}: pack ${signed.pack} has ${size} bytes; ${signed.length} were signed`)
+  const { pack, length, head } = signed
+  await work.database
+    .insertInto('packs')
+    .values({ run: work.run, pack, path: file.path, length, head, walked: 0 })
+    .onConflict(conflict => conflict.columns(['run', 'pack']).doNothing())
+    .execute()
+  const row = await work.database
+    .selectFrom('packs')
+    .selectAll()
+    .where('run', '=', work.run)
+    .where('pack', '=', pack)
+    .executeTakeFirstOrThrow()
+  return { pack: row, size }
 }
 
 async function candidates(work: Work): Promise<Candidate[]> {

@@ -1,18 +1,27 @@
-import { PART } from '../../format/envelope.ts'
+import { COMPOSITE, PART } from '../../format/envelope.ts'
 import { type ObjectPlace, PROVE_BATCH } from '../../format/release.ts'
-import { nameOf } from './names.ts'
-import type { ItemRow } from './schema.ts'
+import { changeItems, nameOf } from './item.ts'
+import type { ItemRow, WorkSchema } from './schema.ts'
 import type { Work } from './work.ts'
 
-/** Envelopes may be large: a batch ends here too. */
+/** Envelopes may be large: a question ends here too. */
 const BATCH_BYTES = 8 << 20
 
-/** Has the authority open every key in its context. Commit point: each batch. */
-export async function proveObjects(work: Work): Promise<void> {
+export type Provable = Pick<
+  ItemRow,
+  'idx' | 'kind' | 'object_id' | 'bucket' | 'key' | 'upload' | 'number' | 'composite'
+> &
+  Pick<WorkSchema['commits'], 'envelope' | 'core_header'>
+
+/**
+ * Has the authority open the keys that others hang on: of parts, and of composites. The rest is proved as it goes in. Commit point: each
+ * batch.
+ */
+export async function proveParts(work: Work): Promise<void> {
   if (work.level === 'digest') return
   const { database, run } = work
   let done = 0
-  for (;;) {
+  for (let after = -1; ; ) {
     const page = await database
       .selectFrom('items')
       .innerJoin('commits', join =>
@@ -21,48 +30,81 @@ export async function proveObjects(work: Work): Promise<void> {
       .select(['idx', 'kind', 'items.object_id', 'bucket', 'key', 'upload', 'number', 'composite'])
       .select(['envelope', 'core_header'])
       .where('items.run', '=', run)
+      .where('idx', '>', after)
+      .where('kind', 'in', [PART, COMPOSITE])
       .where('state', 'in', ['ready', 'member'])
       .where('proved', '=', 0)
       .orderBy('idx')
       .limit(PROVE_BATCH)
       .execute()
     if (page.length === 0) return
-    let bytes = 0
-    const cut = page.findIndex((row, at) => {
-      bytes += row.envelope.length
-      return at > 0 && bytes > BATCH_BYTES
-    })
-    const batch = cut < 0 ? page : page.slice(0, cut)
-    const outcomes = await work.release.prove(
-      work.station,
-      batch.map(row => ({ envelope: row.envelope, coreHeader: row.core_header, place: placeOf(row) })),
-    )
-    for (const [at, row] of batch.entries()) {
-      const outcome = outcomes[at]
-      if (outcome?.outcome === 'proved') continue
-      await work.find('key-refused', `${nameOf(row)}: ${outcome?.reason ?? 'no answer'}`)
-    }
-    await database.transaction().execute(async change => {
-      for (const [at, row] of batch.entries()) {
-        const outcome = outcomes[at]
-        const reason = `key-refused: ${outcome?.reason ?? 'no answer'}`.slice(0, 1000)
-        const values = outcome?.outcome === 'proved' ? { proved: 1 } : { state: 'held' as const, reason }
-        await change.updateTable('items').set(values).where('run', '=', run).where('idx', '=', row.idx).execute()
-        if (row.kind !== PART || outcome?.outcome === 'proved') continue
-        await change
-          .updateTable('items')
-          .set({ state: 'held', reason: `part-missing: its part ${row.number}: ${reason}`.slice(0, 1000) })
-          .where('run', '=', run)
-          .where('object_id', '=', row.composite)
-          .execute()
-      }
-    })
-    done += batch.length
+    await prove(work, page)
+    after = page.at(-1)?.idx ?? after
+    done += page.length
     work.progress('prove', done, work.last.treeSize)
   }
 }
 
-export function placeOf(item: Pick<ItemRow, 'kind' | 'bucket' | 'key' | 'upload' | 'number'>): ObjectPlace {
+/** Asks for each of them, in their contexts; what the authority refuses is held from then on. @returns those that were proved */
+export async function prove<Row extends Provable>(work: Work, rows: readonly Row[]): Promise<Row[]> {
+  const proved: Row[] = []
+  const asked = [...batches(rows)]
+  // all at once: the authority goes on with the next while the answer to one is written down here
+  const answers = await Promise.all(
+    asked.map(batch =>
+      work.release.prove(
+        work.station,
+        batch.map(row => ({ envelope: row.envelope, coreHeader: row.core_header, place: placeOf(row) })),
+      ),
+    ),
+  )
+  for (const [number, batch] of asked.entries()) {
+    const outcomes = answers[number] ?? []
+    const changes: { idx: number; values: Partial<ItemRow> }[] = []
+    for (const [at, row] of batch.entries()) {
+      const outcome = outcomes[at]
+      if (outcome?.outcome === 'proved') {
+        proved.push(row)
+        changes.push({ idx: row.idx, values: { proved: 1 } })
+        continue
+      }
+      const why = outcome?.reason ?? 'no answer'
+      await work.find('key-refused', `${nameOf(row)}: ${why}`)
+      const reason = `key-refused: ${why}`.slice(0, 1000)
+      changes.push({ idx: row.idx, values: { state: 'held', reason } })
+      if (row.kind === PART) await holdWhole(work, row, reason)
+    }
+    await changeItems(work.database, work.run, changes)
+  }
+  return proved
+}
+
+/** A composite without one of its parts does not go in. Before the part is marked: a kill between the two does it again. */
+async function holdWhole({ database, run }: Work, part: Provable, reason: string): Promise<void> {
+  await database
+    .updateTable('items')
+    .set({ state: 'held', reason: `part-missing: its part ${part.number}: ${reason}`.slice(0, 1000) })
+    .where('run', '=', run)
+    .where('object_id', '=', part.composite)
+    .execute()
+}
+
+function* batches<Row extends Provable>(rows: readonly Row[]): Generator<Row[]> {
+  let batch: Row[] = []
+  let bytes = 0
+  for (const row of rows) {
+    if (batch.length === PROVE_BATCH || (batch.length > 0 && bytes + row.envelope.length > BATCH_BYTES)) {
+      yield batch
+      batch = []
+      bytes = 0
+    }
+    batch.push(row)
+    bytes += row.envelope.length
+  }
+  if (batch.length > 0) yield batch
+}
+
+function placeOf(item: Provable): ObjectPlace {
   return {
     bucket: item.bucket,
     key: Buffer.from(item.key).toString('utf8'),

@@ -1,3 +1,4 @@
+import { createReadStream } from 'node:fs'
 import { rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ObjectId } from '../../format/bytes.ts'
@@ -15,14 +16,17 @@ export function receiptPath(work: Pick<Work, 'receipts' | 'job' | 'number'>): st
   return join(work.receipts, `${work.job}-${work.number}.slr`)
 }
 
-/** One line an object, stored or held, under one signature. Commit point: the file's name. */
-export async function writeReceipts(work: Work): Promise<{ lines: number; held: number }> {
-  const frontier = Frontier.empty()
-  let held = 0
-  for await (const { line, row } of linesOf(work)) {
-    frontier.append(receiptLeaf(line))
-    if (row.state === 'held') held++
-  }
+/**
+ * One line an object, stored or held, under one signature: the lines are written once, beside the file that they go into when their root is
+ * signed. Commit point: the file's name.
+ */
+export async function writeReceipts(work: Work): Promise<void> {
+  await makeDirectoryDurable(work.receipts, 0o700)
+  const path = receiptPath(work)
+  const [lines, whole] = [`${path}.lines`, `${path}.new`]
+  for (const left of [lines, whole]) await rm(left, { force: true })
+  const counted = { frontier: Frontier.empty(), held: 0 }
+  await writeStreamDurable(lines, entriesOf(work, counted), 0o600)
   const signed = await work.release.signReceipt(work.station, {
     job: work.job,
     device: work.device,
@@ -31,39 +35,45 @@ export async function writeReceipts(work: Work): Promise<{ lines: number; held: 
     checkpoint: work.sealedHash,
     freshness: work.freshness,
     issuedAt: work.clock(),
-    lines: frontier.size,
-    held,
-    root: frontier.root(),
+    lines: counted.frontier.size,
+    held: counted.held,
+    root: counted.frontier.root(),
   })
-  await makeDirectoryDurable(work.receipts, 0o700)
-  const path = receiptPath(work)
-  const temporary = `${path}.new`
-  await rm(temporary, { force: true })
-  await writeStreamDurable(temporary, fileOf(work, signed), 0o644)
-  await rename(temporary, path)
+  await writeStreamDurable(whole, fileOf(work, signed, lines), 0o644)
+  await rename(whole, path)
+  await rm(lines)
   await syncDirectory(work.receipts)
-  return { lines: frontier.size, held }
 }
 
-async function* fileOf(work: Work, signed: Buffer): AsyncGenerator<Uint8Array> {
-  yield encodeReceiptFileHead(signed, work.answer.receiptCertificate)
-  let pieces: Buffer[] = []
-  for await (const { line } of linesOf(work)) {
-    pieces.push(encodeReceiptEntry(line))
-    if (pieces.length < PAGE) continue
+async function* entriesOf(work: Work, counted: { frontier: Frontier; held: number }): AsyncGenerator<Uint8Array> {
+  for await (const page of pagesOf(work)) {
+    const pieces: Buffer[] = []
+    for (const row of page) {
+      const line = lineOf(row)
+      counted.frontier.append(receiptLeaf(line))
+      if (row.state === 'held') counted.held++
+      pieces.push(encodeReceiptEntry(line))
+    }
     yield Buffer.concat(pieces)
-    pieces = []
   }
-  yield Buffer.concat(pieces)
 }
 
-async function* linesOf(work: Work): AsyncGenerator<{ line: Buffer; row: ItemRow }> {
-  let after = -1
-  for (;;) {
-    const page = await work.database
+async function* fileOf(work: Work, signed: Buffer, lines: string): AsyncGenerator<Uint8Array> {
+  yield encodeReceiptFileHead(signed, work.answer.receiptCertificate)
+  yield* createReadStream(lines, { highWaterMark: 1 << 20 })
+}
+
+type Line = Pick<
+  ItemRow,
+  'idx' | 'object_id' | 'size' | 'digest_id' | 'digest' | 'metadata' | 'bucket' | 'key' | 'state' | 'reason'
+>
+
+async function* pagesOf({ database, run }: Work): AsyncGenerator<Line[]> {
+  for (let after = -1; ; ) {
+    const page = await database
       .selectFrom('items')
-      .selectAll()
-      .where('run', '=', work.run)
+      .select(['idx', 'object_id', 'size', 'digest_id', 'digest', 'metadata', 'bucket', 'key', 'state', 'reason'])
+      .where('run', '=', run)
       .where('idx', '>', after)
       .where('kind', 'in', [OBJECT, COMPOSITE])
       .where('state', 'in', ['stored', 'held'])
@@ -71,12 +81,12 @@ async function* linesOf(work: Work): AsyncGenerator<{ line: Buffer; row: ItemRow
       .limit(PAGE)
       .execute()
     if (page.length === 0) return
-    for (const row of page) yield { line: lineOf(row), row }
+    yield page
     after = page.at(-1)?.idx ?? after
   }
 }
 
-function lineOf(row: ItemRow): Buffer {
+function lineOf(row: Line): Buffer {
   const digest = row.metadata === null ? undefined : parseMetadata(row.metadata).digest
   return encodeReceiptLine({
     bucket: row.bucket,

@@ -1,6 +1,8 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import { COMPOSITE, PART, parseEnvelope, TOMBSTONE } from '../../format/envelope.ts'
 import { type ObjectMetadata, parseMetadata } from '../../format/metadata.ts'
 import type { Checksum, ObjectAttributes } from '../../store/object-store.ts'
+import { type Provable, prove } from './prove.ts'
 import type { ItemRow, WorkSchema } from './schema.ts'
 import type { Taken, TakenBody, TakenPart } from './target.ts'
 import { packName, type Work } from './work.ts'
@@ -8,58 +10,123 @@ import { packName, type Work } from './work.ts'
 /** Why a tombstone that was carried out is only noted from then on. */
 export const APPLIED_DELETE = 'deletes: apply'
 
-/** Bodies (objects and parts) that become visible in one step. */
-const BATCH_BODIES = 1000
+/** Places of the tree that are looked at together, and bodies (objects and parts) that become visible in one step. */
+const WINDOW = 2000
+const BATCH_BODIES = 2000
 
 /**
- * Hands what is ready to the target, in the order of the tree. Commit point: the target's own transaction, which remembers how far it
- * came; a batch that was taken and not yet marked here is sent again and changes nothing.
+ * Proves what is ready and hands it to the target, in the order of the tree; while one window goes in, the authority opens the keys of the
+ * next. Windows and batches follow from the tree and from what is written of it, so a batch that was taken and not yet marked here is
+ * sent again as it was, and changes nothing. Commit points of each: what was proved; the target's own transaction, which remembers how
+ * far it came; the mark.
  */
 export async function registerObjects(work: Work): Promise<void> {
   const { database, run } = work
-  for (;;) {
-    const rows = await database
-      .selectFrom('items')
-      .selectAll()
-      .where('run', '=', run)
-      .where('state', 'in', ['ready', 'delete'])
-      .orderBy('idx')
-      .limit(BATCH_BODIES)
-      .execute()
-    if (rows.length === 0) break
-    const batch: Taken[] = []
-    let bodies = 0
-    let last = -1
-    for (const row of rows) {
-      const taken = await takenOf(work, row)
-      const weight = 'put' in taken ? 1 + taken.put.parts.length : 1
-      if (batch.length > 0 && bodies + weight > BATCH_BODIES) break
-      batch.push(taken)
-      bodies += weight
-      last = row.idx
+  const ends = work.last.treeSize
+  const lookAhead = (first: number) => (first < ends ? readyIn(work, first) : Promise.resolve([]))
+  let ahead = lookAhead(0)
+  for (let first = 0; first < ends; first += WINDOW) {
+    const rows = await ahead
+    ahead = lookAhead(first + WINDOW)
+    // said when it is asked for; a window that fails behind this one must not end the process
+    ahead.catch(() => undefined)
+    try {
+      // what it asks of the authority is on its way before this thread is busy with the tables
+      await turn()
+      await turn()
+      await putIn(work, rows)
+      work.progress('register', Math.min(first + WINDOW, ends), ends)
+    } catch (error) {
+      await ahead.catch(() => undefined)
+      throw error
     }
-    await work.target.register(run, last, `${work.job}/${work.device}`, batch)
-    await database.transaction().execute(async change => {
-      const upTo = change.updateTable('items').where('run', '=', run).where('idx', '<=', last)
-      await upTo.set({ state: 'stored' }).where('state', '=', 'ready').execute()
-      await upTo.set({ state: 'noted', reason: APPLIED_DELETE }).where('state', '=', 'delete').execute()
-    })
-    work.progress('register', last + 1, work.last.treeSize)
   }
   const packs = await database.selectFrom('packs').select('pack').where('run', '=', run).execute()
   await work.target.settle(packs.map(each => packName(work, each.pack)))
 }
 
-async function takenOf(work: Work, item: ItemRow): Promise<Taken> {
-  const key = Buffer.from(item.key).toString('utf8')
-  if (item.kind === TOMBSTONE) return { remove: { bucket: item.bucket, key, sequence: item.sequence } }
-  const commit = await commitOf(work, item.object_id)
+type Ready = Awaited<ReturnType<typeof rowsOf>>[number]
+
+/** What goes in of a window: sound, and its key proved as far as that is asked for. */
+async function readyIn(work: Work, first: number): Promise<Ready[]> {
+  const rows = await rowsOf(work, first)
+  if (work.level === 'digest') return rows
+  const unproved = rows.filter(row => row.proved === 0 && row.kind !== TOMBSTONE)
+  const proved = new Set((await prove(work, unproved.map(provable))).map(row => row.idx))
+  return rows.filter(row => row.kind === TOMBSTONE || row.proved === 1 || proved.has(row.idx))
+}
+
+function rowsOf({ database, run }: Work, first: number) {
+  return database
+    .selectFrom('items')
+    .leftJoin('commits', join =>
+      join.onRef('commits.run', '=', 'items.run').onRef('commits.object_id', '=', 'items.object_id'),
+    )
+    .select(['idx', 'kind', 'sequence', 'items.object_id', 'size', 'body_length', 'metadata', 'bucket', 'key'])
+    .select(['upload', 'number', 'composite', 'state', 'proved'])
+    .select(['pack', 'body_offset', 'envelope', 'core_header'])
+    .where('items.run', '=', run)
+    .where('idx', '>=', first)
+    .where('idx', '<', first + WINDOW)
+    .where('state', 'in', ['ready', 'delete'])
+    .orderBy('idx')
+    .execute()
+}
+
+function provable(row: Ready): Provable {
+  const { envelope, core_header } = row
+  if (envelope === null || core_header === null) throw new RangeError(`item ${row.idx} is ready and has no commit`)
+  return { ...row, envelope, core_header }
+}
+
+/** What of a window is ready, in batches. */
+async function putIn(work: Work, rows: readonly Ready[]): Promise<void> {
+  let batch: Taken[] = []
+  let bodies = 0
+  let from = rows[0]?.idx ?? 0
+  let last = -1
+  const send = async (): Promise<void> => {
+    if (batch.length === 0) return
+    await work.target.register(work.id, last, `${work.job}/${work.device}`, batch)
+    await turn()
+    await mark(work, from, last)
+    batch = []
+    bodies = 0
+    from = last + 1
+  }
+  for (const row of rows) {
+    const taken = row.kind === TOMBSTONE ? removalOf(row) : await takenOf(work, row)
+    const weight = 'put' in taken ? 1 + taken.put.parts.length : 1
+    if (bodies + weight > BATCH_BODIES) await send()
+    batch.push(taken)
+    bodies += weight
+    last = row.idx
+  }
+  await send()
+}
+
+async function mark({ database, run }: Work, first: number, last: number): Promise<void> {
+  await database.transaction().execute(async change => {
+    const these = change.updateTable('items').where('run', '=', run).where('idx', '>=', first).where('idx', '<=', last)
+    await these.set({ state: 'stored' }).where('state', '=', 'ready').execute()
+    await these.set({ state: 'noted', reason: APPLIED_DELETE }).where('state', '=', 'delete').execute()
+  })
+}
+
+function removalOf({ bucket, key, sequence }: Ready): Taken {
+  return { remove: { bucket, key: Buffer.from(key).toString('utf8'), sequence } }
+}
+
+async function takenOf(work: Work, item: Ready): Promise<Taken> {
+  const { pack, body_offset, envelope, core_header } = item
+  if (pack === null || body_offset === null || envelope === null || core_header === null)
+    throw new RangeError(`item ${item.idx} is ready and has no commit`)
   const metadata = parseMetadata(item.metadata ?? Buffer.alloc(0))
   return {
     put: {
-      ...bodyOf(work, item, commit),
+      ...bodyOf(work, { ...item, pack, body_offset, envelope, core_header }),
       bucket: item.bucket,
-      key,
+      key: Buffer.from(item.key).toString('utf8'),
       size: item.size,
       etag: metadata.etag,
       modifiedAt: metadata.modifiedAt,
@@ -70,46 +137,44 @@ async function takenOf(work: Work, item: ItemRow): Promise<Taken> {
       acl: work.order.acl,
       sequence: item.sequence,
       upload: null,
-      parts: item.kind === COMPOSITE ? await partsOf(work, commit) : [],
+      parts: item.kind === COMPOSITE ? await partsOf(work, envelope) : [],
     },
   }
 }
 
-function bodyOf(work: Work, item: ItemRow, commit: WorkSchema['commits']): TakenBody {
+type Body = Pick<ItemRow, 'object_id' | 'kind' | 'body_length'> &
+  Pick<WorkSchema['commits'], 'pack' | 'body_offset' | 'core_header' | 'envelope'>
+
+function bodyOf(work: Work, body: Body): TakenBody {
   return {
-    objectId: item.object_id,
-    pack: item.kind === COMPOSITE ? null : packName(work, commit.pack),
-    offset: commit.body_offset,
-    length: item.body_length,
-    coreHeader: commit.core_header,
-    envelope: commit.envelope,
+    objectId: body.object_id,
+    pack: body.kind === COMPOSITE ? null : packName(work, body.pack),
+    offset: body.body_offset,
+    length: body.body_length,
+    coreHeader: body.core_header,
+    envelope: body.envelope,
   }
 }
 
-async function partsOf(work: Work, commit: WorkSchema['commits']): Promise<TakenPart[]> {
+async function partsOf(work: Work, envelope: Buffer): Promise<TakenPart[]> {
   const out: TakenPart[] = []
-  for (const { objectId } of parseEnvelope(commit.envelope).parts) {
-    const item = await work.database
+  for (const { objectId } of parseEnvelope(envelope).parts) {
+    const part = await work.database
       .selectFrom('items')
-      .selectAll()
-      .where('run', '=', work.run)
-      .where('object_id', '=', objectId)
+      .innerJoin('commits', join =>
+        join.onRef('commits.run', '=', 'items.run').onRef('commits.object_id', '=', 'items.object_id'),
+      )
+      .select(['items.object_id', 'kind', 'body_length', 'upload', 'number', 'size', 'metadata'])
+      .select(['pack', 'body_offset', 'core_header', 'envelope'])
+      .where('items.run', '=', work.run)
+      .where('items.object_id', '=', objectId)
       .where('kind', '=', PART)
       .executeTakeFirstOrThrow()
-    const { etag, modifiedAt } = parseMetadata(item.metadata ?? Buffer.alloc(0))
-    const body = bodyOf(work, item, await commitOf(work, objectId))
-    out.push({ ...body, upload: item.upload, number: item.number, size: item.size, etag, modifiedAt })
+    const { etag, modifiedAt } = parseMetadata(part.metadata ?? Buffer.alloc(0))
+    const { upload, number, size } = part
+    out.push({ ...bodyOf(work, part), upload, number, size, etag, modifiedAt })
   }
   return out
-}
-
-function commitOf(work: Work, objectId: string): Promise<WorkSchema['commits']> {
-  return work.database
-    .selectFrom('commits')
-    .selectAll()
-    .where('run', '=', work.run)
-    .where('object_id', '=', objectId)
-    .executeTakeFirstOrThrow()
 }
 
 function attributesOf(metadata: ObjectMetadata): ObjectAttributes {

@@ -1,9 +1,10 @@
 import { COMPOSITE, OBJECT } from '../../format/envelope.ts'
 import type { Receipt } from '../../format/receipt.ts'
 import { CODES, type Finding, isFatal } from './finding.ts'
-import { nameOf } from './names.ts'
+import { nameOf } from './item.ts'
 import { receiptPath } from './receipts.ts'
 import { APPLIED_DELETE } from './register.ts'
+import type { ItemState } from './schema.ts'
 import type { Work } from './work.ts'
 
 /** Held objects listed by name in the report; all of them are in the receipts. */
@@ -43,24 +44,26 @@ export function heldReport(
 
 export async function makeReport(work: Work, startedAt: number): Promise<Report> {
   const { database, run } = work
-  const whole = [OBJECT, COMPOSITE]
-  const count = async (state: 'stored' | 'held' | 'superseded' | 'taken-back' | 'dropped', kinds: number[] | null) => {
-    let query = database
-      .selectFrom('items')
-      .select(({ fn }) => [fn.countAll<number>().as('count'), fn.sum<number | null>('size').as('bytes')])
-      .where('run', '=', run)
-      .where('state', '=', state)
-    if (kinds !== null) query = query.where('kind', 'in', kinds)
-    const row = await query.executeTakeFirstOrThrow()
-    return { count: row.count, bytes: row.bytes ?? 0 }
-  }
-  const deleted = await database
+  const whole: number[] = [OBJECT, COMPOSITE]
+  const rows = await database
     .selectFrom('items')
-    .select(({ fn }) => fn.countAll<number>().as('count'))
+    .select(['state', 'kind'])
+    .select(({ fn, eb }) => [
+      fn.countAll<number>().as('count'),
+      fn.sum<number | null>('size').as('bytes'),
+      fn.sum<number>(eb.case().when('reason', '=', APPLIED_DELETE).then(1).else(0).end()).as('deleted'),
+    ])
     .where('run', '=', run)
-    .where('reason', '=', APPLIED_DELETE)
-    .executeTakeFirstOrThrow()
-  const stored = await count('stored', whole)
+    .groupBy(['state', 'kind'])
+    .execute()
+  const count = (state: ItemState, kinds: number[] | null = whole) => {
+    const found = rows.filter(row => row.state === state && (kinds?.includes(row.kind) ?? true))
+    return {
+      count: found.reduce((sum, row) => sum + row.count, 0),
+      bytes: found.reduce((sum, row) => sum + (row.bytes ?? 0), 0),
+    }
+  }
+  const stored = count('stored')
   const held = await database
     .selectFrom('items')
     .select(['bucket', 'key', 'object_id', 'kind', 'number', 'reason'])
@@ -83,11 +86,11 @@ export async function makeReport(work: Work, startedAt: number): Promise<Report>
     counts: {
       stored: stored.count,
       storedBytes: stored.bytes,
-      held: (await count('held', whole)).count,
-      superseded: (await count('superseded', whole)).count,
-      takenBack: (await count('taken-back', whole)).count,
-      dropped: (await count('dropped', null)).count,
-      deleted: deleted.count,
+      held: count('held').count,
+      superseded: count('superseded').count,
+      takenBack: count('taken-back').count,
+      dropped: count('dropped', null).count,
+      deleted: rows.reduce((sum, row) => sum + row.deleted, 0),
     },
     held: held.map(row => ({ name: nameOf(row), reason: row.reason })),
     findings,

@@ -1,6 +1,5 @@
-import { type CreateTableBuilder, type Kysely, sql } from 'kysely'
-import type { DatabaseKind } from '../database/dialect.ts'
-import type { Migrations } from '../database/open.ts'
+import type { Kysely } from 'kysely'
+import { inserter } from '../database/rows.ts'
 
 /**
  * An intake's work, by run: nothing that grows with the number of objects is held in memory, and whatever is done is known after a kill.
@@ -10,6 +9,8 @@ import type { Migrations } from '../database/open.ts'
 export type WorkSchema = {
   runs: {
     id: string
+    /** what the rows of the other tables bear: the id would be most of an index */
+    row: number
     /** hash of the signed sealed checkpoint */
     seal: string
     job: string
@@ -22,28 +23,31 @@ export type WorkSchema = {
     started_at: number
     report: string | null
   }
-  packs: { run: string; pack: string; path: string; length: number; head: Buffer; walked: number }
-  epochs: { run: string; epoch: string; record: Buffer; reason: string }
-  /** leaves as the drives hold them, by where they were found */
-  leaves: { run: string; source: string; idx: number; encoded: Buffer }
+  packs: { run: number; pack: string; path: string; length: number; head: Buffer; walked: number }
+  epochs: { run: number; epoch: string; record: Buffer; reason: string }
+  /** leaves as the drives hold them, by where they were found: `count` of them one after another, from place `idx` of the tree on */
+  leaves: { run: number; source: string; idx: number; count: number; encoded: Buffer }
   /** what the packs hold, its body compared with its digest */
   commits: {
-    run: string
+    run: number
     object_id: string
     pack: string
+    /** where its commit frame lies */
+    frame: number
     body_offset: number
     envelope: Buffer
+    envelope_hash: Buffer
     core_header: Buffer
     /** empty: sound */
     fault: string
   }
   /** what was signed, one line a leaf */
   items: ItemRow
-  findings: { run: string; code: string; message: string }
+  findings: { run: number; code: string; message: string }
 }
 
 export type ItemRow = {
-  run: string
+  run: number
   idx: number
   kind: number
   sequence: number
@@ -55,6 +59,7 @@ export type ItemRow = {
   digest_id: number
   digest: Buffer
   envelope_hash: Buffer
+  /** sealed metadata, while they are not opened; empty after */
   sealed: Buffer
   /** opened metadata, CBOR; null while it is not opened */
   metadata: Buffer | null
@@ -80,80 +85,45 @@ export type ItemState =
   | 'delete' // a tombstone that the order applies
   | 'noted' // any other tombstone
 
-export const workMigrations: Migrations = kind => ({
-  '0001-first': { up: (database: Kysely<unknown>) => first(database, kind) },
-  '0002-further-runs-of-a-seal': { up: furtherRuns },
-})
+export const insertCommits = inserter<WorkSchema['commits']>('commits', [
+  ...([
+    'run',
+    'object_id',
+    'pack',
+    'frame',
+    'body_offset',
+    'envelope',
+    'envelope_hash',
+    'core_header',
+    'fault',
+  ] as const),
+])
+export const insertLeaves = inserter<WorkSchema['leaves']>('leaves', ['run', 'source', 'idx', 'count', 'encoded'])
+export const insertItems = inserter<ItemRow>('items', [
+  ...(['run', 'idx', 'kind', 'sequence', 'committed_at', 'object_id', 'epoch', 'size', 'body_length'] as const),
+  ...(['digest_id', 'digest', 'envelope_hash', 'sealed', 'metadata', 'bucket', 'key', 'upload', 'number'] as const),
+  ...(['composite', 'state', 'reason', 'proved'] as const),
+])
 
-async function furtherRuns(database: Kysely<unknown>): Promise<void> {
-  for (const column of ['seal', 'earlier'])
-    await database.schema
-      .alterTable('runs')
-      .addColumn(column, 'text', each => each.notNull().defaultTo(''))
-      .execute()
-  // until now a run's id was its seal
-  await sql`update runs set seal = id`.execute(database)
-  await database.schema.createIndex('runs_of_seal').on('runs').columns(['seal', 'number']).execute()
-}
+const INDEXES = {
+  commits: [['commits_by_object', ['run', 'object_id']]],
+  items: [
+    ['items_by_name', ['run', 'bucket', 'key', 'sequence']],
+    ['items_by_object', ['run', 'object_id']],
+  ],
+} as const
 
-async function first(database: Kysely<unknown>, kind: DatabaseKind): Promise<void> {
-  const { bytes, wholeNumber, tableEnd } = kind
-  const types = { text: 'text', bytes, number: wholeNumber } as const
-  const table = async (
-    name: string,
-    key: string[],
-    columns: Record<string, keyof typeof types | 'maybe-text' | 'maybe-bytes'>,
-  ) => {
-    let made: CreateTableBuilder<string, string> = database.schema.createTable(name).modifyEnd(tableEnd)
-    for (const [column, type] of Object.entries(columns)) {
-      if (type === 'maybe-text') made = made.addColumn(column, 'text')
-      else if (type === 'maybe-bytes') made = made.addColumn(column, bytes)
-      else made = made.addColumn(column, types[type], each => each.notNull())
-    }
-    await made.addPrimaryKeyConstraint(`${name}_key`, key).execute()
-  }
-  const text = 'text'
-  const number = 'number'
-  await table('runs', ['id'], {
-    ...{ id: text, job: text, device: text, number, phase: text, started_at: number, report: 'maybe-text' },
-  })
-  await table('packs', ['run', 'pack'], {
-    run: text,
-    pack: text,
-    path: text,
-    length: number,
-    head: 'bytes',
-    walked: number,
-  })
-  await table('epochs', ['run', 'epoch'], { run: text, epoch: text, record: 'bytes', reason: text })
-  await table('leaves', ['run', 'source', 'idx'], { run: text, source: text, idx: number, encoded: 'bytes' })
-  await table('commits', ['run', 'object_id'], {
-    ...{ run: text, object_id: text, pack: text, body_offset: number },
-    ...{ envelope: 'bytes', core_header: 'bytes', fault: text },
-  })
-  await table('items', ['run', 'idx'], {
-    ...{ run: text, idx: number, kind: number, sequence: number, committed_at: number, object_id: text, epoch: text },
-    ...{
-      size: number,
-      body_length: number,
-      digest_id: number,
-      digest: 'bytes',
-      envelope_hash: 'bytes',
-      sealed: 'bytes',
-    },
-    ...{ metadata: 'maybe-bytes', bucket: text, key: 'bytes', upload: text, number, composite: text },
-    ...{ state: text, reason: text, proved: number },
-  })
-  await table('findings', ['run', 'code', 'message'], { run: text, code: text, message: text })
-  for (const [name, on, columns] of [
-    ['items_by_name', 'items', ['run', 'bucket', 'key', 'sequence']],
-    ['items_by_object', 'items', ['run', 'object_id']],
-    ['items_by_state', 'items', ['run', 'state', 'idx']],
-    ['runs_of_job', 'runs', ['job', 'number']],
-  ] as const)
+/** Object ids and names come in no order: an index grown row by row is written over and over, one made of all rows is sorted once. */
+export async function makeIndexes(database: Kysely<WorkSchema>, table: keyof typeof INDEXES): Promise<void> {
+  for (const [name, columns] of INDEXES[table])
     await database.schema
       .createIndex(name)
-      .on(on)
+      .ifNotExists()
+      .on(table)
       .columns([...columns])
       .execute()
+}
+
+export async function dropIndexes(database: Kysely<WorkSchema>, table: keyof typeof INDEXES): Promise<void> {
+  for (const [name] of INDEXES[table]) await database.schema.dropIndex(name).ifExists().execute()
 }

@@ -1,40 +1,115 @@
-import type { Transaction } from 'kysely'
+import { setImmediate as turn } from 'node:timers/promises'
 import { CORE_HEADER_BYTES, parseCoreHeader } from '../../format/core-header.ts'
-import { startDigest } from '../../format/digest.ts'
+import { digestOf, startDigest } from '../../format/digest.ts'
 import { COMPOSITE, type Envelope, parseEnvelope } from '../../format/envelope.ts'
 import { FormatError } from '../../format/fault.ts'
 import { BODY_HEAD_BYTES, type Commit, FRAME, parseCommit } from '../../format/frame.ts'
 import { parseEpochFrame, parseLeavesFrame, type ReadAt } from '../../format/pack-walk.ts'
 import { windowed } from '../../store/pack/drive.ts'
 import { keepRecord } from './epochs.ts'
-import type { WorkSchema } from './schema.ts'
+import { envelopeHash } from './item.ts'
+import { blocksOf, keepLeaves } from './leaves.ts'
+import { dropIndexes, insertCommits, makeIndexes, type WorkSchema } from './schema.ts'
 import { soundFrames } from './sound-frames.ts'
 import { PAGE, packName, type Work } from './work.ts'
 
-/** Reads every adopted copy from its first frame to its signed length. Commit point of each: its rows with the mark that it was read. */
+/**
+ * Reads every adopted copy that was not read while the others were adopted, and makes what was found findable.
+ */
 export async function walkPacks(work: Work): Promise<void> {
   const { database, run } = work
+  await beginWalk(work)
   const packs = await database.selectFrom('packs').selectAll().where('run', '=', run).orderBy('pack').execute()
   const total = packs.reduce((sum, pack) => sum + pack.length, 0)
   let done = 0
   for (const pack of packs) {
-    if (pack.walked === 0) {
-      await walkOne(work, pack, done, total)
-      await database
-        .updateTable('packs')
-        .set({ walked: 1 })
-        .where('run', '=', run)
-        .where('pack', '=', pack.pack)
-        .execute()
-    }
+    const before = done
+    await walkPack(work, pack, (bytes, more) => work.progress('walk', before + bytes, total, more))
     done += pack.length
     work.progress('walk', done, total)
   }
+  await makeIndexes(database, 'commits')
+  await dropDoubles(work)
 }
 
-type Rows = { commits: WorkSchema['commits'][]; leaves: WorkSchema['leaves'][] }
+/** What walks that were killed had written is taken away: a pack is read as a whole. */
+export async function beginWalk(work: Work): Promise<void> {
+  await dropIndexes(work.database, 'commits')
+  await forgetUnmarked(work)
+}
 
-async function walkOne(work: Work, pack: WorkSchema['packs'], before: number, total: number): Promise<void> {
+/**
+ * Reads one copy from its first frame to its signed length, if that was not done. Commit point: its mark.
+ * @param tell - how far it has come, and how many bytes more than when it was last told
+ */
+export async function walkPack(
+  work: Work,
+  pack: WorkSchema['packs'],
+  tell: (bytes: number, more: number) => void,
+): Promise<void> {
+  if (pack.walked !== 0) return
+  await walkFrames(work, pack, tell)
+  await work.database
+    .updateTable('packs')
+    .set({ walked: 1 })
+    .where('run', '=', work.run)
+    .where('pack', '=', pack.pack)
+    .execute()
+}
+
+async function forgetUnmarked({ database, run }: Work): Promise<void> {
+  await database
+    .deleteFrom('commits')
+    .where('run', '=', run)
+    .where('pack', 'in', database.selectFrom('packs').select('pack').where('run', '=', run).where('walked', '=', 0))
+    .execute()
+}
+
+/** Of several commits of one object the sound one counts, and of those the first. */
+async function dropDoubles({ database, run }: Work): Promise<void> {
+  for (;;) {
+    const doubled = await database
+      .selectFrom('commits')
+      .select('object_id')
+      .where('run', '=', run)
+      .groupBy('object_id')
+      .having(({ fn }) => fn.countAll(), '>', 1)
+      .limit(PAGE)
+      .execute()
+    if (doubled.length === 0) return
+    for (const { object_id } of doubled) {
+      const [kept, ...others] = await database
+        .selectFrom('commits')
+        .select(['pack', 'frame'])
+        .where('run', '=', run)
+        .where('object_id', '=', object_id)
+        .orderBy('fault')
+        .orderBy('pack')
+        .orderBy('frame')
+        .execute()
+      for (const { pack, frame } of kept === undefined ? [] : others)
+        await database
+          .deleteFrom('commits')
+          .where('run', '=', run)
+          .where('object_id', '=', object_id)
+          .where('pack', '=', pack)
+          .where('frame', '=', frame)
+          .execute()
+    }
+  }
+}
+
+type Rows = { commits: WorkSchema['commits'][]; bytes: number }
+
+/** Commits that are written in one step: few enough to hold, enough that a step costs little of each. */
+const STEP_ROWS = 2000
+const STEP_BYTES = 8 << 20
+
+async function walkFrames(
+  work: Work,
+  pack: WorkSchema['packs'],
+  tell: (bytes: number, more: number) => void,
+): Promise<void> {
   const file = await work.target.open(packName(work, pack.pack))
   if (file === null) {
     await work.find('pack-missing', `the copy of pack ${pack.pack} is gone`)
@@ -45,7 +120,7 @@ async function walkOne(work: Work, pack: WorkSchema['packs'], before: number, to
     const frames = soundFrames(windowed(file.read), Math.min(pack.length, file.size))
     const bodies = windowed(file.read)
     const source = work.last.packs.find(each => each.pack === pack.pack)?.drive ?? ''
-    let rows: Rows = { commits: [], leaves: [] }
+    let rows: Rows = { commits: [], bytes: 0 }
     let reported = 0
     for (;;) {
       const next = await frames.next()
@@ -62,10 +137,12 @@ async function walkOne(work: Work, pack: WorkSchema['packs'], before: number, to
         continue
       }
       if (frame.type !== FRAME.body) await take(work, pack, source, frame, bodies, rows)
-      if (rows.commits.length + rows.leaves.length >= PAGE) {
+      if (rows.commits.length >= STEP_ROWS || rows.bytes >= STEP_BYTES) {
         await keep(work, rows)
-        rows = { commits: [], leaves: [] }
-        work.progress('walk', before + frame.end, total, frame.end - reported)
+        rows = { commits: [], bytes: 0 }
+        // the store that runs beside has its turn
+        await turn()
+        tell(frame.end, frame.end - reported)
         reported = frame.end
       }
     }
@@ -86,9 +163,7 @@ async function take(
     if (frame.type === FRAME.epoch) await keepRecord(work, parseEpochFrame(frame.payload).keyRecord, pack.path)
     if (frame.type === FRAME.leaves) {
       const { firstIndex, leaves } = parseLeavesFrame(frame.payload)
-      leaves.forEach((encoded, at) => {
-        rows.leaves.push({ run: work.run, source, idx: firstIndex + at, encoded: Buffer.from(encoded) })
-      })
+      await keepLeaves(work, blocksOf(work.run, source, firstIndex, leaves))
     }
     if (frame.type === FRAME.commit) {
       const commit = parseCommit(frame.payload)
@@ -98,11 +173,15 @@ async function take(
         run: work.run,
         object_id: envelope.objectId,
         pack: pack.pack,
+        frame: frame.offset,
         body_offset: commit.bodyOffset + BODY_HEAD_BYTES,
+        // copied: a window's bytes are the window's
         envelope: Buffer.from(commit.envelope),
+        envelope_hash: envelopeHash(commit.envelope),
         core_header: coreHeader,
         fault,
       })
+      rows.bytes += commit.envelope.length
     }
   } catch (error) {
     if (!(error instanceof FormatError)) throw error
@@ -124,17 +203,30 @@ async function checkBody(
   const start = commit.bodyOffset + BODY_HEAD_BYTES
   if (start + envelope.bodyLength > commitOffset || envelope.bodyLength < CORE_HEADER_BYTES)
     return { fault: 'its body does not lie before its commit', coreHeader: none }
-  const hasher = startDigest(envelope.digestId)
   let coreHeader: Buffer = none
-  for (let at = 0; at < envelope.bodyLength; ) {
-    const piece = await read(start + at, Math.min(CHUNK_BYTES, envelope.bodyLength - at))
-    if (piece.length === 0) return { fault: 'its body is cut short', coreHeader }
-    // copied: a window's bytes are the window's
-    if (at === 0) coreHeader = Buffer.from(piece.subarray(0, CORE_HEADER_BYTES))
-    hasher.update(piece)
-    at += piece.length
+  let digest: Buffer
+  if (envelope.bodyLength <= CHUNK_BYTES) {
+    const body = await read(start, envelope.bodyLength)
+    if (body.length < envelope.bodyLength) return { fault: 'its body is cut short', coreHeader }
+    coreHeader = Buffer.from(body.subarray(0, CORE_HEADER_BYTES))
+    digest = digestOf(envelope.digestId, body)
+  } else {
+    const hasher = startDigest(envelope.digestId)
+    const pieceAt = (at: number) => read(start + at, Math.min(CHUNK_BYTES, envelope.bodyLength - at))
+    let ahead = pieceAt(0)
+    for (let at = 0; at < envelope.bodyLength; ) {
+      const piece = await ahead
+      if (piece.length === 0) return { fault: 'its body is cut short', coreHeader }
+      // copied: a window's bytes are the window's
+      if (at === 0) coreHeader = Buffer.from(piece.subarray(0, CORE_HEADER_BYTES))
+      at += piece.length
+      // the next is read while this one is hashed
+      if (at < envelope.bodyLength) ahead = pieceAt(at)
+      hasher.update(piece)
+    }
+    digest = hasher.digest()
   }
-  if (!hasher.digest().equals(envelope.digest)) return { fault: 'its body does not fit its digest', coreHeader }
+  if (!digest.equals(envelope.digest)) return { fault: 'its body does not fit its digest', coreHeader }
   try {
     const fits = parseCoreHeader(coreHeader).objectId === envelope.objectId
     return { fault: fits ? '' : 'its body is of another object', coreHeader }
@@ -144,48 +236,6 @@ async function checkBody(
   }
 }
 
-async function keep(work: Work, rows: Rows): Promise<void> {
-  await work.database.transaction().execute(async change => {
-    for (const row of rows.commits)
-      await change
-        .insertInto('commits')
-        .values(row)
-        // of two commits of one object the sound one counts
-        .onConflict(conflict =>
-          conflict
-            .columns(['run', 'object_id'])
-            .doUpdateSet(row)
-            .where('commits.fault', '!=', '')
-            .where('commits.run', '=', work.run),
-        )
-        .execute()
-    for (const row of rows.leaves) await keepLeaf(work, change, row)
-  })
-}
-
-/** What a recovery wrote again must be what it was. */
-async function keepLeaf(work: Work, change: Transaction<WorkSchema>, row: WorkSchema['leaves']): Promise<void> {
-  const made = await change
-    .insertInto('leaves')
-    .values(row)
-    .onConflict(conflict => conflict.columns(['run', 'source', 'idx']).doNothing())
-    .executeTakeFirst()
-  if (made.numInsertedOrUpdatedRows !== 0n) return
-  const there = await change
-    .selectFrom('leaves')
-    .select('encoded')
-    .where('run', '=', row.run)
-    .where('source', '=', row.source)
-    .where('idx', '=', row.idx)
-    .executeTakeFirst()
-  if (there === undefined || there.encoded.equals(row.encoded)) return
-  await change
-    .insertInto('findings')
-    .values({
-      run: work.run,
-      code: 'leaf-conflict',
-      message: `leaf ${row.idx} stands twice on drive ${row.source}, and differs`,
-    })
-    .onConflict(conflict => conflict.doNothing())
-    .execute()
+async function keep(work: Work, { commits }: Rows): Promise<void> {
+  if (commits.length > 0) await work.database.transaction().execute(change => insertCommits(change, commits))
 }

@@ -19,9 +19,12 @@ export type Step = { number: number; treeSize: number; root: Buffer; peaks: Buff
 /** Everything that the phases of one run share. */
 export type Work = {
   database: Kysely<WorkSchema>
-  run: string
+  /** what its rows bear */
+  run: number
+  /** what the target knows it by */
+  id: string
   /** the finished run before this one: what it stored is stored; null: there is none */
-  earlier: string | null
+  earlier: number | null
   release: KeyRelease
   target: Target
   station: StationProof

@@ -5,6 +5,7 @@ import { type CborValue, decodeCbor, encodeCbor, Fields } from '../../format/cbo
 import { FormatError } from '../../format/fault.ts'
 import { label } from '../../format/kdf.ts'
 import type { KeystoreSchema } from '../database/keystore-schema.ts'
+import { inserter } from '../database/rows.ts'
 import type { StateKey } from './state-key.ts'
 
 /** What was asked, by whom, about what, and what came of it. No key, no secret, no signature. */
@@ -21,6 +22,7 @@ export type Audit = {
   close(): Promise<void>
 }
 
+const insertRow = inserter<KeystoreSchema['audit']>('audit', ['seq', 'body', 'hash'])
 const HEAD = 'audit-head'
 const ROW_ENTRIES_MAX = 1000
 const ROW_BYTES_LIMIT = 8 << 20
@@ -45,7 +47,7 @@ export async function openAudit(
     const next = { seq: head.seq + 1, hash: rowHash(head.hash, head.seq + 1, body) }
     try {
       await database.transaction().execute(async transaction => {
-        await transaction.insertInto('audit').values({ seq: next.seq, body, hash: next.hash }).execute()
+        await insertRow(transaction, [{ seq: next.seq, body, hash: next.hash }])
         await putFact(transaction, HEAD, encodeHead(next, state))
       }) // commit point: the keys that wait for it may leave
     } catch (cause) {

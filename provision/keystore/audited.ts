@@ -8,42 +8,47 @@ import { outside, releaseError } from './refusal.ts'
  * Requests that only authenticate are on record when they are refused.
  */
 export function auditedRelease(inner: KeyRelease, audit: Audit): KeyRelease {
-  type Told = { what: string; who: string; about: string }
+  type Told = { what: string; who: () => string; about: () => string }
   const told = async <T>({ what, who, about }: Told, work: () => Promise<T>, quiet = false): Promise<T> => {
     let answer: T
     try {
       answer = await work()
     } catch (cause) {
       const error = releaseError(cause)
-      await audit.write({ what, who, about, outcome: `${error.fault}: ${error.message}` })
+      await audit.write({ what, who: who(), about: about(), outcome: `${error.fault}: ${error.message}` })
       throw outside(error)
     }
     // a key leaves after its entry is written
-    if (!quiet) await audit.write({ what, who, about, outcome: 'done' })
+    if (!quiet) await audit.write({ what, who: who(), about: about(), outcome: 'done' })
     return answer
   }
   return {
     authenticate: proof =>
-      told({ what: 'authenticate', who: signer(proof), about: '' }, () => inner.authenticate(proof), true),
+      told({ what: 'authenticate', who: () => signer(proof), about: () => '' }, () => inner.authenticate(proof), true),
     verifyChunks: (proof, chunks) => {
-      const entry = { what: 'verify-chunks', who: signer(proof), about: `${chunks.length} chunks` }
+      const entry = { what: 'verify-chunks', who: () => signer(proof), about: () => `${chunks.length} chunks` }
       return told(entry, () => inner.verifyChunks(proof, chunks), true)
     },
     wrap: request =>
-      told({ what: 'wrap', who: signer(request.proof), about: `${request.objectId} ${named(request.place)}` }, () =>
-        inner.wrap(request),
+      told(
+        {
+          what: 'wrap',
+          who: () => signer(request.proof),
+          about: () => `${request.objectId} ${named(request.place)}`,
+        },
+        () => inner.wrap(request),
       ),
     release: request => {
-      const about = `${named(request.object.place)}, ${request.parts.length} parts`
-      return told({ what: 'release', who: signer(request.proof), about }, () => inner.release(request))
+      const about = () => `${named(request.object.place)}, ${request.parts.length} parts`
+      return told({ what: 'release', who: () => signer(request.proof), about }, () => inner.release(request))
     },
     rewrap: request => {
-      const about = `${named(request.object.place)} to ${named(request.destination)}`
-      return told({ what: 'rewrap', who: signer(request.proof), about }, () => inner.rewrap(request))
+      const about = () => `${named(request.object.place)} to ${named(request.destination)}`
+      return told({ what: 'rewrap', who: () => signer(request.proof), about }, () => inner.rewrap(request))
     },
     bind: request => {
-      const about = `${named(request.object.place)} ${request.acl}`
-      return told({ what: 'bind', who: signer(request.proof), about }, () => inner.bind(request))
+      const about = () => `${named(request.object.place)} ${request.acl}`
+      return told({ what: 'bind', who: () => signer(request.proof), about }, () => inner.bind(request))
     },
     job: proof => told(byStation('job', proof), () => inner.job(proof)),
     metadataKey: (proof, record) => told(byStation('metadata-key', proof), () => inner.metadataKey(proof, record)),
@@ -54,8 +59,8 @@ export function auditedRelease(inner: KeyRelease, audit: Audit): KeyRelease {
   }
 }
 
-function byStation(what: string, { station, job, device }: StationProof): { what: string; who: string; about: string } {
-  return { what, who: `station ${station}`, about: `job ${job} device ${device}` }
+function byStation(what: string, { station, job, device }: StationProof) {
+  return { what, who: () => `station ${station}`, about: () => `job ${job} device ${device}` }
 }
 
 function named({ bucket, key, part }: ObjectPlace): string {

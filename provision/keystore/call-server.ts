@@ -3,6 +3,7 @@ import { chmodSync, rmSync } from 'node:fs'
 import { createConnection, createServer, type Socket } from 'node:net'
 import type { Calls, Codec } from '../../format/codec.ts'
 import { FormatError } from '../../format/fault.ts'
+import { gathered } from '../../format/gathered.ts'
 import { decodeCall, encodeAnswer, frameCutter } from '../../format/message-frame.ts'
 
 export type CallServer = { close(): Promise<void> }
@@ -53,6 +54,7 @@ function serveConnection<Contract extends object>(
   faultOf: FaultOf,
 ): void {
   const cut = frameCutter()
+  const send = gathered(socket)
   let running = 0
   let runningBytes = 0
   const answer = async (body: Buffer): Promise<void> => {
@@ -65,7 +67,7 @@ function serveConnection<Contract extends object>(
         result => encodeAnswer({ number, result }),
         error => encodeAnswer({ number, ...faultOf(error) }),
       )
-      if (!socket.destroyed) socket.write(reply)
+      if (!socket.destroyed) send(reply)
     } catch {
       socket.destroy() // not a call at all
     } finally {

@@ -13,6 +13,7 @@ import {
 import type { EpochKeys } from '../../format/epoch-key.ts'
 import { CANNED_ACLS, type CannedAcl, encodeBinding, parseBinding, type StoredObject } from '../../format/release.ts'
 import type { KeystoreSchema } from '../database/keystore-schema.ts'
+import { seeker } from '../database/rows.ts'
 import type { Accounts, KnownAccount } from './accounts.ts'
 import { samePlace } from './coverage.ts'
 import { type Epochs, NO_JOB } from './epochs.ts'
@@ -45,6 +46,7 @@ export type Objects = {
 }
 
 const BINDINGS_CACHED_MAX = 50_000
+const rowByPlace = seeker<Pick<KeystoreSchema['bindings'], 'place' | 'acl'>>('bindings', ['acl'], ['place'])
 
 export function mayRead(bound: Bound, account: string | null): boolean {
   const who: Caller = account === null ? { kind: 'anonymous' } : { kind: 'known', id: account }
@@ -65,7 +67,7 @@ export function objectsOf(
     const cached = rows.get(name)
     if (cached !== undefined) return cached
     const { forgotten } = rows
-    const row = await database.selectFrom('bindings').select('acl').where('place', '=', place).executeTakeFirst()
+    const row = await rowByPlace(database, place)
     const acl = row?.acl ?? null
     rows.setUnless(forgotten, name, acl)
     return acl

@@ -1,8 +1,8 @@
-import type { KeyObject } from 'node:crypto'
+import { hash, type KeyObject } from 'node:crypto'
 import type { WireHeader } from '../../access/canonical.ts'
 import { type ChunkClaim, chainHolds, verifyChunk } from '../../access/chunk-claim.ts'
 import { AccessError } from '../../access/fault.ts'
-import { parseProof, verifyProof } from '../../access/proof.ts'
+import { judgeAge, parseProof, verifySignature } from '../../access/proof.ts'
 import { scopeText, signingKey } from '../../access/signing-key.ts'
 import { parseAmzTime } from '../../access/time.ts'
 import { equalBytes } from '../../format/bytes.ts'
@@ -24,6 +24,12 @@ export type Proofs = {
   verifyChunks(bytes: Uint8Array, chunks: ChunkProof[]): Promise<void>
 }
 
+/** A proof whose signature was sound, and the secret that it was made with: while that is the key's secret, it is sound again. */
+type Sound = { proof: RequestProof; target: SignedTarget | null; secret: string }
+
+/** A request is asked about some times within moments. */
+const SOUND_MAX = 2000
+
 const SIGNING_KEYS_MAX = 10_000
 const HEX_DIGEST = /^[0-9a-f]{64}$/
 
@@ -37,12 +43,24 @@ export function proofsOf(accounts: Accounts, hostSuffix: string | null, clock: (
     keys.set(name, { secret: credential.secret, key })
     return key
   }
-  const believed = async (bytes: Uint8Array, age: 'counts' | 'forgiven'): Promise<Judged & { key: KeyObject }> => {
-    const proof = soundProof(bytes)
+  const sound = new Lru<string, Sound>(SOUND_MAX)
+  /** What never changes of a proof is looked at once. Its age, and the state of key and account, each time. */
+  const signed = async (bytes: Uint8Array): Promise<Sound & { credential: Credential }> => {
+    const name = hash('sha256', bytes, 'base64')
+    const known = sound.get(name)
+    const proof = known?.proof ?? soundProof(bytes)
     const credential = await accounts.credential(proof.accessKey)
     if (credential === null) throw new ReleaseError('no-credential', 'no such access key')
-    const key = keyOf(credential, proof)
-    const verdict = verifyProof(proof, key, new Date(clock()))
+    if (known !== undefined && known.secret === credential.secret) return { ...known, credential }
+    const verdict = verifySignature(proof, keyOf(credential, proof))
+    if (!verdict.ok) throw new ReleaseError('bad-proof', verdict.message)
+    const found = { proof, target: signedTarget(proof, hostSuffix), secret: credential.secret }
+    sound.set(name, found)
+    return { ...found, credential }
+  }
+  const believed = async (bytes: Uint8Array, age: 'counts' | 'forgiven'): Promise<Judged & { key: KeyObject }> => {
+    const { proof, target, credential } = await signed(bytes)
+    const verdict = judgeAge(proof, new Date(clock()))
     if (!verdict.ok) {
       const untimely = verdict.fault === 'expired' || verdict.fault === 'skewed' ? verdict.fault : null
       const forgiven = age === 'forgiven' && untimely !== null && isPast(proof, clock())
@@ -53,7 +71,7 @@ export function proofsOf(accounts: Accounts, hostSuffix: string | null, clock: (
     if (credential.disabled || account === null || account.disabled)
       throw new ReleaseError('disabled', 'this access key, or its account, is switched off')
     const principal = { account: account.id, name: account.name, accessKey: credential.accessKey }
-    return { principal, proof, target: signedTarget(proof, hostSuffix), key }
+    return { principal, proof, target, key: keyOf(credential, proof) }
   }
   return {
     judge: bytes => believed(bytes, 'counts'),

@@ -170,7 +170,7 @@ const JUMP_BYTES = 4096
 
 /**
  * The same through a window, so that a walk over small frames costs few system calls. A jump (over a large body's segments) reads little;
- * only what goes on where the window ended reads a whole one.
+ * only what goes on where the window ended, or a step behind it (over a frame between two small bodies), reads a whole one.
  */
 export function windowed(read: DriveFile['read'], windowBytes = 1 << 20): DriveFile['read'] {
   let start = 0
@@ -179,7 +179,7 @@ export function windowed(read: DriveFile['read'], windowBytes = 1 << 20): DriveF
     if (length >= windowBytes) return read(offset, length)
     const end = start + held.length
     if (offset < start || offset + length > end) {
-      const goesOn = offset >= start && offset <= end
+      const goesOn = offset >= start && offset <= end + JUMP_BYTES
       held = await read(offset, goesOn ? windowBytes : Math.max(length, JUMP_BYTES))
       start = offset
     }

@@ -138,17 +138,18 @@ function wireHeaders(request: IncomingMessage, { status, headers, body }: S3Resp
   return flat
 }
 
-async function drained(options: ListenOptions, response: ServerResponse): Promise<void> {
-  const signal = AbortSignal.timeout((options.idleSeconds ?? 60) * 1000)
-  const gone = new AbortController()
-  const close = () => gone.abort()
-  response.once('close', close)
-  if (response.destroyed) close()
-  try {
-    await once(response, 'drain', { signal: AbortSignal.any([signal, gone.signal]) })
-  } finally {
-    response.off('close', close)
-  }
+/** Resolves when the client has taken what was written; rejects when it takes nothing for too long, or is gone. */
+function drained(options: ListenOptions, response: ServerResponse): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  const stalled = () => reject(new Error('the client takes nothing'))
+  const gone = (cause?: unknown) => reject(new Error('the client is gone', { cause }))
+  const timer = setTimeout(stalled, (options.idleSeconds ?? 60) * 1000)
+  response.once('drain', resolve).once('close', gone).once('error', gone)
+  if (response.destroyed) gone()
+  return promise.finally(() => {
+    clearTimeout(timer)
+    response.off('drain', resolve).off('close', gone).off('error', gone)
+  })
 }
 
 async function drain(request: IncomingMessage): Promise<void> {

@@ -190,7 +190,7 @@ export const FORMAT_PARSERS: Parser[] = [
   format('device request', [], () => frames('device request'), readDeviceRequest),
   format(
     'CBOR',
-    ['decodeCbor'],
+    ['decodePlain', 'decodeCbor'],
     () => [...vectorBytes('cbor'), ...vectorBytes('release')],
     bytes => decodeCbor(bytes, 1 << 20, 'value'),
   ),

@@ -1,0 +1,101 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Kysely } from 'kysely'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { makeDurable, sqliteFile } from '../../../provision/database/dialect.ts'
+import { finder, inserter, seeker, stretches } from '../../../provision/database/rows.ts'
+
+type Line = { place: string; number: number; bytes: Buffer; maybe: string | null }
+const test = suite('rows by the hundred')
+const directory = mkdtempSync(join(tmpdir(), 'sealift-rows-'))
+let opened = 0
+
+async function open(): Promise<Kysely<{ lines: Line }>> {
+  const { dialect } = sqliteFile(join(directory, `${++opened}.sqlite`), 'kill')
+  const database = new Kysely<{ lines: Line }>({ dialect })
+  await database.schema
+    .createTable('lines')
+    .addColumn('place', 'text')
+    .addColumn('number', 'integer', column => column.primaryKey())
+    .addColumn('bytes', 'blob')
+    .addColumn('maybe', 'text')
+    .execute()
+  return database
+}
+const lines = (count: number): Line[] =>
+  Array.from({ length: count }, (_, number) => ({
+    place: number % 2 ? 'odd' : 'even',
+    number,
+    bytes: Buffer.of(number & 255, number >> 8),
+    maybe: number % 3 ? null : `n${number}`,
+  }))
+const insert = inserter<Line>('lines', ['place', 'number', 'bytes', 'maybe'])
+
+test.after(() => rmSync(directory, { recursive: true, force: true }))
+
+for (const count of [0, 1, 2, 3, 4, 5, 16, 63, 85, 255, 256, 257, 512, 1023])
+  test(`${count} go in as they are`, async () => {
+    const database = await open()
+    await database.transaction().execute(change => insert(change, lines(count)))
+    await makeDurable(database)
+    assert.equal(await database.selectFrom('lines').selectAll().orderBy('number').execute(), lines(count))
+    await database.destroy()
+  })
+
+test('a row that is refused is an error, and its transaction leaves nothing', async () => {
+  const database = await open()
+  await insert(database, lines(1))
+  const failed = await database
+    .transaction()
+    .execute(change => insert(change, [...lines(300).slice(1), ...lines(1)]))
+    .catch(error => error)
+  assert.ok(failed instanceof Error)
+  assert.is((await database.selectFrom('lines').selectAll().execute()).length, 1)
+  await database.destroy()
+})
+
+test('what is there of many is found, within a place or anywhere', async () => {
+  const database = await open()
+  await insert(database, lines(600))
+  const [anywhere, within] = [finder<number>('lines', 'number'), finder<number>('lines', 'number', 'place')]
+  const asked = Array.from({ length: 300 }, (_, at) => 450 + at)
+  assert.equal((await anywhere(database, asked)).sort(), asked.slice(0, 150))
+  const odd = asked.slice(0, 150).filter(number => number % 2)
+  assert.equal((await within(database, asked, 'odd')).sort(), odd)
+  assert.equal(await within(database, asked, 'elsewhere'), [])
+  assert.equal(await anywhere(database, []), [])
+  await database.destroy()
+})
+
+test('one row is found by its columns', async () => {
+  const database = await open()
+  await insert(database, lines(10))
+  const seek = seeker<Line>('lines', ['number', 'bytes'], ['place', 'number'])
+  assert.equal(await seek(database, 'odd', 7), { number: 7, bytes: Buffer.of(7, 0) })
+  assert.is(await seek(database, 'even', 7), undefined)
+  await database.destroy()
+})
+
+for (const [numbers, wanted] of [
+  [[], []],
+  [[4], [[4, 4]]],
+  [[0, 1, 2], [[0, 2]]],
+  [
+    [0, 2, 3, 7],
+    [
+      [0, 0],
+      [2, 3],
+      [7, 7],
+    ],
+  ],
+] as [number[], [number, number][]][])
+  test(`stretches of ${JSON.stringify(numbers)}`, () => {
+    assert.equal(
+      stretches(numbers),
+      wanted.map(([first, last]) => ({ first, last })),
+    )
+  })
+
+test.run()

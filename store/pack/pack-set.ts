@@ -35,6 +35,7 @@ export class PackSet {
   readonly #readers = new Map<PackId, Promise<DriveFile>>()
   #shared: Promise<PackWriter> | null = null
   #idle: PackWriter[] = []
+  #doubtful = false
 
   constructor(drives: Drive[], owner: PackOwner, closed: ClosedPack[], now: () => number, nextSequence: () => number) {
     this.drives = drives
@@ -42,6 +43,11 @@ export class PackSet {
     this.#now = now
     this.#nextSequence = nextSequence
     this.#closed = new Map(closed.map(each => [each.pack, each]))
+  }
+
+  /** Whether a pack of this start may hold what was reported as failed. */
+  get doubtful(): boolean {
+    return this.#doubtful || [...this.#open.values()].some(each => each.doubtful)
   }
 
   /** The writer for objects that arrive whole; a new one when the last is full or failed. */
@@ -98,6 +104,7 @@ export class PackSet {
 
   async #retire(writer: PackWriter): Promise<void> {
     const { length, head } = writer.durable
+    if (writer.doubtful) this.#doubtful = true
     this.#open.delete(writer.id)
     this.#closed.set(writer.id, {
       pack: writer.id,

@@ -129,6 +129,7 @@ function packStore(
   const gate = {
     underWay: new Set<Promise<unknown>>(),
     mayWrite: (): void => {
+      requireCertain()
       if (state === 'open') return
       const why = {
         sealing: 'this job is being sealed',
@@ -137,6 +138,14 @@ function packStore(
       }[state]
       throw new StoreError('read-only', `${why}: no object is taken`)
     },
+  }
+  /** After a fault that could not be taken back only a recovery shows what is there: until then nothing may build on its absence. */
+  function requireCertain(): void {
+    if (packs.doubtful)
+      throw new StoreError(
+        'damaged',
+        'the drive failed while it was written: lock and unlock the device when it is well again',
+      )
   }
   const store: PackStore = {
     ...objectVerbs(engine, locks, gate, new Date(Date.parse(drives[0]?.volume.createdAt ?? '') || 0)),
@@ -151,6 +160,7 @@ function packStore(
     endEpoch: () => engine.epochs.drain(),
     async seal() {
       if (state === 'closed') throw new StoreError('read-only', 'this drive is closed')
+      requireCertain()
       const unfinished: { bucket: string; key: string }[] = []
       if (state !== 'sealed') {
         // what is not completed is taken back and listed, never shipped as if it were whole

@@ -28,6 +28,7 @@ export class PackWriter {
   #queue: Waiting[] = []
   #flushing: Promise<void> | null = null
   #failed: StoreError | null = null
+  #doubtful = false
   #closed = false
 
   private constructor(file: FileHandle, drive: Drive, header: PackHeader) {
@@ -75,6 +76,11 @@ export class PackWriter {
 
   get failed(): boolean {
     return this.#failed !== null
+  }
+
+  /** Whether what failed may be on the medium all the same: only reading it again tells. */
+  get doubtful(): boolean {
+    return this.#doubtful
   }
 
   /**
@@ -152,8 +158,13 @@ export class PackWriter {
     this.#failed = fault
     for (const each of this.#queue) each.reject(fault)
     this.#queue = []
-    // best effort: recovery and intake go by the signed length, not by the file's
-    await this.#file.truncate(this.#durable.length).catch(() => undefined)
+    // what was refused must not come back at a recovery, after others were told that it is not there
+    try {
+      await this.#file.truncate(this.#durable.length)
+      await this.#file.sync()
+    } catch {
+      this.#doubtful = true
+    }
     return fault
   }
 

@@ -47,7 +47,17 @@ function durableFile(path: string): Adapter<Settings> {
         if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null
         throw error
       }
-      const parsed = schema.safeParse(JSON.parse(text))
+      let value: unknown
+      try {
+        value = JSON.parse(text)
+      } catch (cause) {
+        throw new AgentError(
+          'configuration',
+          `${path}: not JSON: put back a copy, or have the provider prepare this device anew`,
+          { cause },
+        )
+      }
+      const parsed = schema.safeParse(value)
       if (!parsed.success) throw new AgentError('configuration', `${path}: ${z.prettifyError(parsed.error)}`)
       return parsed.data
     },

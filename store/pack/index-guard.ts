@@ -25,9 +25,10 @@ export function guardIndex(index: Index): Index {
       try {
         index.write(changes)
       } catch (cause) {
+        const full = cause instanceof StoreError && cause.fault === 'full'
         failed = new StoreError(
-          cause instanceof StoreError && cause.fault === 'full' ? 'full' : 'damaged',
-          'the index could not be written: see to the medium of the state directory, then lock and unlock the device',
+          full ? 'full' : 'damaged',
+          `the index could not be written: the medium of the state directory ${full ? 'is full; make room' : 'fails; see to it'}, then lock and unlock the device`,
           { cause },
         )
         throw failed

@@ -35,7 +35,12 @@ async function fillUp(findings: Findings): Promise<void> {
   const ledger = new Ledger()
   try {
     writeFileSync(ballast, Buffer.alloc(8 << 20))
-    const prepared = await prepareDevice({ mode: 'readable', limits: { objects: 40 }, directory: medium.path })
+    const prepared = await prepareDevice({
+      mode: 'readable',
+      limits: { objects: 40 },
+      directory,
+      drive: join(medium.path, 'drive'),
+    })
     try {
       const agent = await startAgent(prepared)
       const client = s3Client(agent.url, await credentialsOf(prepared))

@@ -1,5 +1,6 @@
 /** Sound inputs that are not among the format's vectors. */
 
+import { createSecretKey } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { signRequest } from '../../../access/sign.ts'
 import { amzTime } from '../../../access/time.ts'
@@ -128,6 +129,15 @@ export function sigV4Samples(): Buffer[] {
   const query = `X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKID%2F20130524%2Fus-east-1%2Fs3%2Faws4_request&X-Amz-Date=${amzTime(time)}&X-Amz-Expires=86400&X-Amz-SignedHeaders=host&X-Amz-Signature=${'a'.repeat(64)}`
   return text(`GET /b/k?a=b\n${lines}`, `GET /b/k?${query}\nhost: h`)
 }
+
+/** What a caller's chunk claims are judged with. */
+export const CLAIM_KEY = createSecretKey(Buffer.alloc(32, 1))
+
+/** The fields of a chunk's claim, a line each. */
+export const claims = (): Buffer[] =>
+  text(
+    ['chunk', '20130524T000000Z', '20130524', 'us-east-1', 'a'.repeat(64), 'b'.repeat(64), 'c'.repeat(64)].join('\n'),
+  )
 
 export function chunkedSamples(): Buffer[] {
   const signature = `;chunk-signature=${'a'.repeat(64)}`

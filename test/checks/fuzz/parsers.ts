@@ -1,4 +1,5 @@
 import { parseCannedAcl } from '../../../access/canned-acl.ts'
+import { type ChunkClaim, chainHolds, verifyChunk } from '../../../access/chunk-claim.ts'
 import { AccessError } from '../../../access/fault.ts'
 import { parseProof as parseSigV4, verifyProof as verifySigV4 } from '../../../access/proof.ts'
 import { parseAmzTime } from '../../../access/time.ts'
@@ -15,7 +16,18 @@ import { S3Error } from '../../../store/s3/fault.ts'
 import { decodePath, parseQuery, parseTarget } from '../../../store/s3/target.ts'
 import { commonXml, parseXml, readXml } from '../../../store/s3/xml-in.ts'
 import { FORMAT_PARSERS } from './format-parsers.ts'
-import { certificates, chunkedSamples, csr, frames, headText, settings, sigV4Samples, tokenProfile } from './hosts.ts'
+import {
+  CLAIM_KEY,
+  certificates,
+  chunkedSamples,
+  claims,
+  csr,
+  frames,
+  headText,
+  settings,
+  sigV4Samples,
+  tokenProfile,
+} from './hosts.ts'
 import { drain, format, type Parser, token, utf8, wire } from './parser.ts'
 import { chunksOf, openSettings, requestOf } from './runs.ts'
 import { text } from './samples.ts'
@@ -29,6 +41,20 @@ export const PARSERS: Parser[] = [
   wire('SigV4 header and query', ['parseProof'], sigV4Samples, bytes => {
     const proof = parseSigV4(requestOf(bytes))
     return proof && verifySigV4(proof, 'secret', new Date(0))
+  }),
+  wire('SigV4 chunk claim', [], claims, bytes => {
+    const [kind, time = '', date = '', region = '', previous = '', digest = '', signature = ''] =
+      utf8(bytes).split('\n')
+    const claim: ChunkClaim = {
+      kind: kind === 'chunk' ? 'chunk' : 'trailer',
+      time,
+      date,
+      region,
+      previous,
+      digest,
+      signature,
+    }
+    return [verifyChunk(claim, CLAIM_KEY), chainHolds([claim, claim], { time, date, region }, previous)]
   }),
   wire(
     'SigV4 time',

@@ -4,16 +4,18 @@ import { join } from 'node:path'
 import { type JobMode, parseGrantFile, peekGrant } from '../format/grant.ts'
 import { addOperations, deviceTokenDirectory, readOperations } from '../hsm/device-token.ts'
 import type { Pkcs11Uri } from '../hsm/pkcs11-uri.ts'
-import { type Lock, lockDirectory } from '../store/lock.ts'
-import { StoreError } from '../store/object-store.ts'
+import type { Lock } from '../store/lock.ts'
+
 import { type Drive, openDrive, readGrantFile } from '../store/pack/drive.ts'
 import { openPackStore, type PackStore, type Sealed } from '../store/pack/pack-store.ts'
 import { openSqliteIndex } from '../store/sqlite-index.ts'
 import { type CustodyLog, custodyEventName, openCustodyLog } from './custody.ts'
 import { AgentError } from './fault.ts'
+import { hold } from './hold.ts'
 import { waitFor } from './lockout.ts'
 import { SettingsFile } from './settings.ts'
 import { type DeviceEvent, type DeviceState, nextState } from './state.ts'
+import { totalsOf } from './totals.ts'
 import { type UnlockedJob, unlock } from './unlock.ts'
 
 /** Beyond these the drives are slower than the sealing. */
@@ -157,8 +159,9 @@ export class Device {
     const head = this.settings.value.heads[owner.job]
     const indexPath = join(this.config.stateDirectory, `index-${owner.job}.sqlite`)
     const index = openSqliteIndex({ path: indexPath, key: indexFileKey, synchronous: 'NORMAL' })
+    let store: PackStore | null = null
     try {
-      const store = await openPackStore({
+      store = await openPackStore({
         drives: this.#drives,
         owner,
         source,
@@ -179,6 +182,7 @@ export class Device {
       await this.#writeEvents(custody, store)
       return { unlocked, store, custody, since: this.#now() }
     } catch (error) {
+      await store?.close().catch(() => undefined)
       index.close()
       throw error
     }
@@ -211,9 +215,13 @@ export class Device {
         await job.custody.note('locked', {})
       } finally {
         job.unlocked.indexFileKey.fill(0)
-        addOperations(this.#place().directory, job.unlocked.token.operations)
-        await job.unlocked.token.close()
+        // locked whatever the count below meets: no key is held any more
         this.#move('locked')
+        try {
+          addOperations(this.#place().directory, job.unlocked.token.operations)
+        } finally {
+          await job.unlocked.token.close()
+        }
       }
     })
   }
@@ -249,7 +257,7 @@ export class Device {
     const [first] = this.#drives
     const grant =
       job?.unlocked.grant ?? (first === undefined ? null : peekGrant(parseGrantFile(await readGrantFile(first)).signed))
-    const totals = job?.store.totals() ?? null
+    const totals = job === null ? null : totalsOf(job.store)
     const head = grant === null ? undefined : this.settings.value.heads[grant.job]
     return {
       state: this.#state,
@@ -284,15 +292,5 @@ export class Device {
     } finally {
       for (const lock of this.#locks) lock.close()
     }
-  }
-}
-
-function hold(directory: string): Lock {
-  try {
-    return lockDirectory(directory)
-  } catch (error) {
-    if (error instanceof StoreError && error.fault === 'busy')
-      throw new AgentError('busy', error.message, { cause: error })
-    throw error
   }
 }

@@ -20,7 +20,7 @@ export function exitCode(error: unknown): number {
   if (error instanceof FormatError) return error.fault === 'wrong-code' ? 77 : 65
   if (error instanceof TokenError) return error.fault === 'locked' ? 77 : error.fault === 'configuration' ? 78 : 69
   if (error instanceof StoreError) {
-    if (error.fault === 'busy') return 75
+    if (error.fault === 'busy') return error.cause instanceof TokenError ? exitCode(error.cause) : 75
     if (error.fault === 'damaged') return 65
     if (error.fault === 'full') return 74
     if (error.fault === 'read-only' || error.fault === 'forbidden') return 77

@@ -2,7 +2,8 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Adapter, Low } from 'lowdb'
 import { z } from 'zod'
-import { writeFileDurable } from '../store/durable.ts'
+import { removeUnfinished, writeFileDurable } from '../store/durable.ts'
+import { onMedium } from '../store/pack/write-fault.ts'
 import { AgentError } from './fault.ts'
 
 const HEX = z.string().regex(/^[0-9a-f]*$/)
@@ -46,11 +47,22 @@ function durableFile(path: string): Adapter<Settings> {
         if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null
         throw error
       }
-      const parsed = schema.safeParse(JSON.parse(text))
+      let value: unknown
+      try {
+        value = JSON.parse(text)
+      } catch (cause) {
+        throw new AgentError(
+          'configuration',
+          `${path}: not JSON: put back a copy, or have the provider prepare this device anew`,
+          { cause },
+        )
+      }
+      const parsed = schema.safeParse(value)
       if (!parsed.success) throw new AgentError('configuration', `${path}: ${z.prettifyError(parsed.error)}`)
       return parsed.data
     },
-    write: data => writeFileDurable(path, Buffer.from(`${JSON.stringify(data, null, 2)}\n`), 0o600),
+    write: data =>
+      onMedium(path, () => writeFileDurable(path, Buffer.from(`${JSON.stringify(data, null, 2)}\n`), 0o600)),
   }
 }
 
@@ -64,6 +76,7 @@ export class SettingsFile {
   }
 
   static async open(directory: string): Promise<SettingsFile> {
+    await removeUnfinished(directory)
     const low = new Low(durableFile(join(directory, 'settings.json')), structuredClone(EMPTY))
     await low.read()
     return new SettingsFile(low)

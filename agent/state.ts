@@ -15,7 +15,8 @@ const NEXT: Record<DeviceState, Partial<Record<DeviceEvent, DeviceState>>> = {
   fresh: { prepared: 'locked' },
   locked: { unlocked: 'open', 'unlocked-sealed': 'sealed', returned: 'returning' },
   open: { locked: 'locked', seal: 'sealing' },
-  sealing: { sealed: 'sealed', locked: 'locked' },
+  // a seal that met a fault is gone on with by sealing again
+  sealing: { seal: 'sealing', sealed: 'sealed', locked: 'locked' },
   sealed: { locked: 'locked', reopened: 'open', seal: 'sealing', returned: 'returning' },
   returning: { erased: 'erased', locked: 'locked' },
   erased: { prepared: 'locked' },

@@ -20,6 +20,7 @@ import { verifyCertificate } from '../hsm/certificate.ts'
 import { DEVICE_KEYS, type DeviceTokenPlace, openDeviceToken } from '../hsm/device-token.ts'
 import type { Pkcs11Token } from '../hsm/pkcs11-token.ts'
 import type { EpochSource, PackOwner } from '../store/pack/epoch-source.ts'
+import { askToken } from './ask-token.ts'
 import { AgentError } from './fault.ts'
 import { counted, waitFor } from './lockout.ts'
 import type { SettingsFile } from './settings.ts'
@@ -231,7 +232,7 @@ function epochSource(
   }
   return {
     async newKey() {
-      const key = await token.random(32)
+      const key = await askToken(() => token.random(32))
       const ours = randomBytes(32)
       // either source alone is enough
       for (let at = 0; at < 32; at++) key[at] = (key[at] ?? 0) ^ (ours[at] ?? 0)
@@ -239,7 +240,7 @@ function epochSource(
       return key
     },
     recipients: [...grant.recipients.map(toKey), ...(readable ? [toKey(transport)] : [])],
-    sign: message => token.sign(DEVICE_KEYS.identity, message),
+    sign: message => askToken(() => token.sign(DEVICE_KEYS.identity, message)),
     indexKey,
     async openEpoch(keyRecord) {
       if (!readable) return null
@@ -247,7 +248,7 @@ function epochSource(
       return openKeyRecord(
         verifyKeyRecord(keyRecord, identity.spki),
         id => id.equals(mine),
-        (_, sealed, context) => token.open(DEVICE_KEYS.transport, sealed, context),
+        (_, sealed, context) => askToken(() => token.open(DEVICE_KEYS.transport, sealed, context)),
       )
     },
   }

@@ -1,6 +1,16 @@
 import { randomBytes } from 'node:crypto'
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
 import { type DeviceId, newId } from '../format/bytes.ts'
 import { signDeviceRequest } from '../format/device-request.ts'
 import { tokenPin } from '../format/unlock-code.ts'
@@ -66,12 +76,32 @@ export async function prepareDeviceToken(place: DeviceTokenPlace): Promise<Buffe
       sign,
     )
     writeFileSync(join(place.directory, FILE.profile), profile, { mode: 0o600 })
+    // keys, share and profile before the request, which says that they are there: SoftHSM itself syncs nothing
+    syncTree(place.directory)
     // commit point: with its request the token is ready
-    writeFileSync(path, request, { mode: 0o600 })
+    writeFileSync(path, request, { mode: 0o600, flush: true })
+    syncTree(place.directory)
     return request
   } finally {
     addOperations(place.directory, token.operations)
     await token.close()
+  }
+}
+
+/** Everything below a directory, and its own name, on stable storage: a token that a power cut took back cannot be made again. */
+function syncTree(directory: string): void {
+  for (const entry of readdirSync(directory, { withFileTypes: true, recursive: true }))
+    if (entry.isFile() || entry.isDirectory()) syncOne(join(entry.parentPath, entry.name))
+  syncOne(directory)
+  syncOne(dirname(directory))
+}
+
+function syncOne(path: string): void {
+  const file = openSync(path, 'r')
+  try {
+    fsyncSync(file)
+  } finally {
+    closeSync(file)
   }
 }
 
@@ -163,6 +193,7 @@ export async function openDeviceToken(
   })
   try {
     await token.changePin(wanted)
+    syncTree(place.directory)
     return token
   } catch (error) {
     await token.close()

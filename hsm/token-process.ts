@@ -101,6 +101,11 @@ class Child {
     }
   }
 
+  /** Ends a child that answers, but not as it must. */
+  giveUp(why: string): void {
+    this.#lose(why)
+  }
+
   /** SIGKILL, because that ends a stopped process too. */
   #lose(why: string): void {
     if (this.#lost !== null) return
@@ -208,7 +213,11 @@ export class TokenProcess {
     const timeoutMs = slow ? this.#config.generateTimeoutMs : this.#config.callTimeoutMs
     const reply = await child.ask({ op, params } as Request, timeoutMs)
     this.operations += reply.used
-    if ('fault' in reply) throw new TokenError(reply.fault, reply.message)
+    if ('fault' in reply) {
+      // a module may hold on to what went wrong (SoftHSM does, when its files were away): only a fresh start shows
+      if (reply.fault === 'device' && op !== 'attach' && op !== 'initialise') child.giveUp(reply.message)
+      throw new TokenError(reply.fault, reply.message)
+    }
     if (op !== 'attach') this.#failures = 0
     return reply.answer as Commands[Name]['answer']
   }

@@ -1,20 +1,27 @@
 import { randomBytes } from 'node:crypto'
-import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 
 /** The one room of durable system calls: what a resolved promise here promises, a power cut does not take back. */
 
+const UNFINISHED = /^\..+\.[0-9a-f]{12}$/
+
 /**
  * Replaces the file in one step: after a crash there is the old content or the new, never a part.
+ * @param content - what the file is to hold, whole or in pieces; when it throws nothing is replaced
  * @param mode - permission bits of the new file
  */
-export async function writeFileDurable(path: string, bytes: Uint8Array, mode: number): Promise<void> {
+export async function writeFileDurable(
+  path: string,
+  content: Uint8Array | AsyncIterable<Uint8Array>,
+  mode: number,
+): Promise<void> {
   const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}`)
   try {
     // open, write: beside the target, so that the rename stays within one file system
     const file = await open(temporary, 'wx', mode)
     try {
-      await file.writeFile(bytes)
+      for await (const piece of content instanceof Uint8Array ? [content] : content) await writeAll(file, piece)
       // fsync: the content before the name
       await file.sync()
     } finally {
@@ -28,6 +35,15 @@ export async function writeFileDurable(path: string, bytes: Uint8Array, mode: nu
   }
   // fsync(dir): the commit point for a power cut
   await syncDirectory(dirname(path))
+}
+
+/** Removes what a crash left of `writeFileDurable` in this directory. Only for who alone writes there; a missing directory has none. */
+export async function removeUnfinished(directory: string): Promise<void> {
+  const names = await readdir(directory).catch((error: unknown) => {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return []
+    throw error
+  })
+  for (const name of names) if (UNFINISHED.test(name)) await rm(join(directory, name), { force: true })
 }
 
 /** Makes the directory's names durable: what was created, renamed or removed in it. */

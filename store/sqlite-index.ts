@@ -76,8 +76,10 @@ export function openSqliteIndex(options: SqliteIndexOptions): Index {
       try {
         write(changes)
       } catch (error) {
-        if (!(error instanceof Error && 'code' in error && error.code === 'SQLITE_FULL')) throw error
-        throw new StoreError('full', 'no room left for the index', { cause: error })
+        const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+        if (code === 'SQLITE_FULL') throw new StoreError('full', 'no room left for the index', { cause: error })
+        if (!code.startsWith('SQLITE_IOERR')) throw error
+        throw new StoreError('damaged', `${options.path}: its medium does not take writes`, { cause: error })
       }
     },
     close() {

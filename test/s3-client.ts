@@ -18,7 +18,8 @@ export type S3Client = {
   close(): void
 }
 
-export function s3Client(url: string, credentials: Credentials): S3Client {
+/** @param now - what requests are signed with */
+export function s3Client(url: string, credentials: Credentials, now: () => Date = () => new Date()): S3Client {
   const { hostname, port } = new URL(url)
   const agent = new Agent({ keepAlive: true, maxSockets: 64 })
   const host = `${hostname}:${port}`
@@ -36,7 +37,7 @@ export function s3Client(url: string, credentials: Credentials): S3Client {
     const head = { method, rawPath, rawQuery, headers: [['host', host] as [string, string], ...extra] }
     const signed = options.anonymous
       ? head
-      : signRequest(head, credentials, { region: 'us-east-1', time: new Date(), payload: 'UNSIGNED-PAYLOAD' })
+      : signRequest(head, credentials, { region: 'us-east-1', time: now(), payload: 'UNSIGNED-PAYLOAD' })
     const outgoing = request({
       agent,
       hostname,
@@ -48,6 +49,8 @@ export function s3Client(url: string, credentials: Credentials): S3Client {
         ...(options.body && { 'content-length': String(options.body.length) }),
       },
     })
+    // `once` below tells a fault before the answer; one after it (the rest of a refused body) is none
+    outgoing.on('error', () => undefined)
     outgoing.end(options.body)
     const [incoming] = await once(outgoing, 'response')
     return incoming

@@ -47,12 +47,12 @@ export async function readWhole(name: string, limit: number): Promise<Buffer> {
   }
 }
 
-/** Paths of the regular files in a folder, by name; empty when there is no such folder. */
+/** Paths of the regular files in a folder, by name; empty when there is no such folder. A name with a dot first is of no file of ours (FORMAT.md §11). */
 export async function filesIn(folder: string): Promise<string[]> {
   try {
     const entries = await readdir(folder, { withFileTypes: true })
     return entries
-      .filter(each => each.isFile())
+      .filter(each => each.isFile() && !each.name.startsWith('.'))
       .map(each => path.join(folder, each.name))
       .sort()
   } catch (cause) {

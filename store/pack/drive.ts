@@ -12,8 +12,9 @@ import {
   parseVolume,
   type Volume,
 } from '../../format/volume.ts'
-import { syncDirectory, writeFileDurable } from '../durable.ts'
+import { removeUnfinished, syncDirectory, writeFileDurable } from '../durable.ts'
 import { StoreError } from '../object-store.ts'
+import { onMedium } from './write-fault.ts'
 
 /** One drive's directory. @see FORMAT.md §11 */
 export type Drive = { path: string; volume: Volume }
@@ -58,6 +59,12 @@ export async function openDrive(path: string): Promise<Drive> {
   }
 }
 
+/** Takes away what a crash left half written beside the packs: it means nothing, and an auditor would take it for a file of ours. */
+export async function sweepDrive(drive: Drive): Promise<void> {
+  for (const name of ['', DRIVE.keys, DRIVE.checkpoints, DRIVE.manifest])
+    await onMedium(join(drive.path, name), () => removeUnfinished(join(drive.path, name)))
+}
+
 export function readGrantFile(drive: Drive): Promise<Buffer> {
   return readFile(join(drive.path, DRIVE.grant))
 }
@@ -78,11 +85,17 @@ export async function syncPacks(drive: Drive): Promise<void> {
 
 /** A copy of an epoch's key record, for readers that have only a few packs. */
 export function writeKeyRecord(drive: Drive, epoch: EpochId, record: Uint8Array): Promise<void> {
-  return writeFileDurable(join(drive.path, keyRecordPath(epoch)), record, FILE_MODE)
+  return writeOn(drive, keyRecordPath(epoch), record)
 }
 
 export function writeCheckpoint(drive: Drive, number: number, bytes: Uint8Array): Promise<void> {
-  return writeFileDurable(join(drive.path, checkpointPath(number)), bytes, FILE_MODE)
+  return writeOn(drive, checkpointPath(number), bytes)
+}
+
+/** @throws StoreError "full" | "damaged" */
+function writeOn(drive: Drive, name: string, content: Uint8Array | AsyncIterable<Uint8Array>): Promise<void> {
+  const path = join(drive.path, name)
+  return onMedium(path, () => writeFileDurable(path, content, FILE_MODE))
 }
 
 export async function listCheckpoints(drive: Drive): Promise<number[]> {
@@ -101,8 +114,18 @@ export function manifestFile(drive: Drive, number: number): string {
   return join(drive.path, manifestPath(number))
 }
 
+/** In one step: a manifest that was cut short would stand in the way of the next one. @returns its path */
+export async function writeManifestFile(
+  drive: Drive,
+  number: number,
+  content: AsyncIterable<Uint8Array>,
+): Promise<string> {
+  await writeOn(drive, manifestPath(number), content)
+  return manifestFile(drive, number)
+}
+
 export function writeSealFile(drive: Drive, bytes: Uint8Array): Promise<void> {
-  return writeFileDurable(join(drive.path, DRIVE.seal), bytes, FILE_MODE)
+  return writeOn(drive, DRIVE.seal, bytes)
 }
 
 /** Bytes that may still be written. */

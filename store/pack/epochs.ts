@@ -20,6 +20,9 @@ export type LiveEpoch = {
   leaves: EncodedLeaf[]
 }
 
+/** Least time between two tries to end an epoch whose end met a fault. */
+const RETRY_MS = 1000
+
 export type EpochEvents = {
   /** The key record is on every drive when it resolves. */
   begin: (epoch: LiveEpoch) => Promise<void>
@@ -42,7 +45,11 @@ export class Epochs {
   #next: Promise<LiveEpoch> | null = null
   #switching: Promise<LiveEpoch> | null = null
   #ending: Promise<void> = Promise.resolve()
-  #endFault: unknown = null
+  /** whose leaves and checkpoint are still due, in order */
+  readonly #due: LiveEpoch[] = []
+  /** what the end of the first of them met, and when (ticks) */
+  #endFault: { cause: unknown; at: number } | null = null
+  #retry: Promise<void> | null = null
   #idle: NodeJS.Timeout | null = null
   #drained: (() => void)[] = []
   #stopped = false
@@ -62,10 +69,12 @@ export class Epochs {
 
   /**
    * The epoch to commit in, counted as in use; the caller commits without waiting for anything in between, then calls `leave`.
-   * @throws StoreError "busy" | "read-only"
+   * @throws StoreError "read-only" | "full" | "damaged" - the last two also while an epoch before cannot be closed on the drives
    */
   async enter(bytes: number): Promise<LiveEpoch> {
     for (;;) {
+      // no promise is broken yet, all is durable in the packs; but without its leaves nothing more may be acknowledged
+      if (this.#endFault !== null && !this.#stopped) await this.#tryAgain(this.#endFault)
       const epoch = this.enterNow(bytes)
       if (epoch !== null) return epoch
       await this.#switch()
@@ -75,12 +84,9 @@ export class Epochs {
   /** The same at once; null: it takes a wait. */
   enterNow(bytes: number): LiveEpoch | null {
     if (this.#stopped) throw new StoreError('read-only', 'locked or sealed: no object is taken')
-    if (this.#endFault !== null)
-      throw new StoreError('damaged', 'the last epoch could not be closed on the drive; no object is taken', {
-        cause: this.#endFault,
-      })
+    if (this.#endFault !== null) return null
     const epoch = this.#current
-    if (epoch !== null && !this.#due(epoch)) {
+    if (epoch !== null && !this.#isOver(epoch)) {
       epoch.inFlight++
       epoch.objects++
       epoch.bytes += bytes
@@ -96,7 +102,7 @@ export class Epochs {
     if (epoch.inFlight === 0) for (const each of this.#drained.splice(0)) each()
   }
 
-  #due(epoch: LiveEpoch): boolean {
+  #isOver(epoch: LiveEpoch): boolean {
     const { objects, bytes, seconds } = this.#owner.limits
     return epoch.objects >= objects || epoch.bytes >= bytes || this.#ticks() - epoch.startedAt >= seconds * 1000
   }
@@ -123,7 +129,7 @@ export class Epochs {
     return epoch
   }
 
-  /** Half used: time to have the one after, while this one runs. A fault shows when it is needed. */
+  /** Half used: time to have the one after, while this one runs. A fault shows when it is needed and there still. */
   #half(epoch: LiveEpoch): boolean {
     const { objects, bytes, seconds } = this.#owner.limits
     return (
@@ -135,8 +141,10 @@ export class Epochs {
 
   #prepareAhead(): void {
     const next = this.#prepare()
-    next.catch(() => undefined)
     this.#next = next
+    next.catch(() => {
+      if (this.#next === next) this.#next = null
+    })
   }
 
   /** A key, its record signed and on every drive: nothing of it is used before. */
@@ -169,15 +177,39 @@ export class Epochs {
   }
 
   #end(epoch: LiveEpoch): void {
-    this.#ending = this.#ending
-      .then(async () => {
-        while (epoch.inFlight > 0) await new Promise<void>(resolve => this.#drained.push(resolve))
-        await this.#events.end(epoch)
-      })
-      .catch((cause: unknown) => {
-        // no promise is broken yet, all is durable in the packs; but without leaves nothing more may be acknowledged
-        this.#endFault = cause
-      })
+    this.#due.push(epoch)
+    // whoever commits or drains next meets what it met
+    this.#settle().catch(() => undefined)
+  }
+
+  /** Ends all that are due, after those that are being ended. @throws what the first of them met; it stays due */
+  #settle(): Promise<void> {
+    this.#ending = this.#ending.catch(() => undefined).then(() => this.#endDue())
+    return this.#ending
+  }
+
+  async #endDue(): Promise<void> {
+    for (let epoch = this.#due[0]; epoch !== undefined; epoch = this.#due[0]) {
+      const ending = epoch
+      while (ending.inFlight > 0) await new Promise<void>(resolve => this.#drained.push(resolve))
+      try {
+        await this.#events.end(ending)
+      } catch (cause) {
+        this.#endFault = { cause, at: this.#ticks() }
+        throw cause
+      }
+      this.#due.shift()
+    }
+    this.#endFault = null
+  }
+
+  /** With room again, or the drive back, work goes on; not at every object, since each try writes the leaves once more. */
+  async #tryAgain({ cause, at }: { cause: unknown; at: number }): Promise<void> {
+    if (this.#retry === null && this.#ticks() - at < RETRY_MS) throw cause
+    this.#retry ??= this.#settle().finally(() => {
+      this.#retry = null
+    })
+    await this.#retry
   }
 
   #watchIdle(): void {
@@ -200,8 +232,7 @@ export class Epochs {
     const epoch = this.#current
     this.#current = null
     if (epoch !== null) this.#end(epoch)
-    await this.#ending
-    if (this.#endFault !== null) throw this.#endFault
+    await this.#settle()
   }
 
   /** No further commit; forgets every key. */

@@ -1,15 +1,14 @@
-import { open } from 'node:fs/promises'
-import { dirname } from 'node:path'
 import { openFrame } from '../../format/frame.ts'
 import { encodeManifestHead } from '../../format/manifest.ts'
 import { Frontier, leafHash } from '../../format/merkle.ts'
 import { parseLeavesFrame } from '../../format/pack-walk.ts'
-import { syncDirectory } from '../durable.ts'
 import type { Index } from '../index-store.ts'
 import { StoreError } from '../object-store.ts'
-import { type Drive, manifestFile } from './drive.ts'
+import { type Drive, writeManifestFile } from './drive.ts'
 import { readLeavesRows } from './pack-rows.ts'
 import type { PackSet } from './pack-set.ts'
+
+const PIECE_BYTES = 1 << 20
 
 /** The leaves of a drive in tree order. What a recovery wrote again stands twice in the packs and comes once. */
 export async function* leavesOfDrive(drive: Drive, packs: PackSet, index: Index): AsyncGenerator<Buffer> {
@@ -34,32 +33,29 @@ export async function writeManifest(
   sealed: { signed: Buffer; number: number; root: Buffer; size: number },
   deviceCertificate: Uint8Array,
 ): Promise<string> {
-  const path = manifestFile(drive, sealed.number)
   const frontier = Frontier.empty()
-  const file = await open(path, 'w', 0o644)
-  try {
+  async function* pieces(): AsyncGenerator<Buffer> {
     let held: Buffer[] = [encodeManifestHead(sealed.signed, deviceCertificate)]
     let bytes = 0
     for await (const leaf of leavesOfDrive(drive, packs, index)) {
       frontier.append(leafHash(leaf))
       held.push(Buffer.from(leaf))
       bytes += leaf.length
-      if (bytes > 1 << 20) {
-        await file.writeFile(Buffer.concat(held))
+      if (bytes > PIECE_BYTES) {
+        yield Buffer.concat(held)
         held = []
         bytes = 0
       }
     }
-    await file.writeFile(Buffer.concat(held))
-    await file.sync()
-  } finally {
-    await file.close()
+    yield Buffer.concat(held)
+    requireSigned()
   }
-  await syncDirectory(dirname(path))
-  if (frontier.size !== sealed.size || !frontier.root().equals(sealed.root))
-    throw new StoreError(
-      'damaged',
-      `${drive.path}: its leaves (${frontier.size}) are not those that were signed (${sealed.size}); do not ship this drive`,
-    )
-  return path
+  const requireSigned = (): void => {
+    if (frontier.size !== sealed.size || !frontier.root().equals(sealed.root))
+      throw new StoreError(
+        'damaged',
+        `${drive.path}: its leaves (${frontier.size}) are not those that were signed (${sealed.size}); do not ship this drive`,
+      )
+  }
+  return writeManifestFile(drive, sealed.number, pieces())
 }

@@ -6,7 +6,7 @@ import { encodeSealFile } from '../../format/volume.ts'
 import { batchIndex } from '../batched-index.ts'
 import { type MultipartStore, StoreError } from '../object-store.ts'
 import { Chain, type ChainHead } from './chain.ts'
-import { readCheckpoint, writeKeyRecord, writeSealFile } from './drive.ts'
+import { readCheckpoint, sweepDrive, writeKeyRecord, writeSealFile } from './drive.ts'
 import { type DriveSet, firstOf, readChain, readPacks } from './drive-set.ts'
 import { Engine } from './engine.ts'
 import { Epochs } from './epochs.ts'
@@ -78,6 +78,7 @@ export async function openPackStore(given: PackStoreOptions): Promise<PackStore>
   const { drives, owner, source, index, now } = options
   // before anything is sealed with it
   selfTestDigests()
+  for (const drive of drives) await sweepDrive(drive)
   const last = await readChain(options)
   const { closed, tails, lost } = await readPacks(options, last)
   const sequence = Math.max(last?.checkpoint.lastSequence ?? 0, ...tails.map(tail => tail.lastSequence))
@@ -142,6 +143,7 @@ function packStore(
   let state: 'open' | 'sealing' | 'sealed' | 'closed' = chain.state === 'sealed' ? 'sealed' : 'open'
   const locks = new NameLocks()
   const gate = new Gate(() => {
+    requireCertain()
     if (state === 'open') return
     const why = {
       sealing: 'this job is being sealed',
@@ -150,6 +152,14 @@ function packStore(
     }[state]
     throw new StoreError('read-only', `${why}: no object is taken`)
   })
+  /** After a fault that could not be taken back only a recovery shows what is there: until then nothing may build on its absence. */
+  function requireCertain(): void {
+    if (packs.doubtful)
+      throw new StoreError(
+        'damaged',
+        'the drive failed while it was written: lock and unlock the device when it is well again',
+      )
+  }
   const store: PackStore = {
     ...objectVerbs(engine, locks, gate, new Date(Date.parse(drives[0]?.volume.createdAt ?? '') || 0)),
     ...uploadVerbs(engine, locks, gate),
@@ -163,6 +173,7 @@ function packStore(
     endEpoch: () => engine.epochs.drain(),
     async seal() {
       if (state === 'closed') throw new StoreError('read-only', 'this drive is closed')
+      requireCertain()
       const unfinished: { bucket: string; key: string }[] = []
       if (state !== 'sealed') {
         // what is not completed is taken back and listed, never shipped as if it were whole

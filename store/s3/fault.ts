@@ -99,7 +99,11 @@ export function answerOf(error: unknown): Answer | null {
   const code = storeCodes[error.fault]
   if (error.fault === 'read-only') return answer(code, `No writes: the device is sealed or locked. ${error.message}`)
   // what is wrong inside is for the log
-  if (error.fault === 'damaged') return answer(code, 'The object could not be read back as it was written.')
+  if (error.fault === 'damaged')
+    return answer(
+      code,
+      'The medium could not be read or written as it must be; nothing of this request was acknowledged.',
+    )
   return answer(code, error.message, error.fault === 'busy' ? [['retry-after', '1']] : [])
 }
 

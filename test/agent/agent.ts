@@ -6,14 +6,12 @@ import type { Prepared } from './prepared.ts'
 
 const SEALIFT = fileURLToPath(new URL('../../bin/sealift', import.meta.url))
 
+type Place = Pick<Prepared, 'state' | 'drive'> & Partial<Pick<Prepared, 'environment'>>
+
 export type Outcome = { code: number | null; stdout: string; stderr: string }
 
 /** Runs one command to its end. `input` is given on descriptor 3, for `--code-fd 3`. */
-export function sealift(
-  prepared: Pick<Prepared, 'state' | 'drive'>,
-  args: string[],
-  input: string | null = null,
-): Promise<Outcome> {
+export function sealift(prepared: Place, args: string[], input: string | null = null): Promise<Outcome> {
   const child = start(prepared, args, input)
   let stdout = ''
   let stderr = ''
@@ -26,11 +24,11 @@ export function sealift(
   return new Promise(resolve => child.once('close', code => resolve({ code, stdout, stderr })))
 }
 
-function start(prepared: Pick<Prepared, 'state' | 'drive'>, args: string[], input: string | null): ChildProcess {
+function start(prepared: Place, args: string[], input: string | null): ChildProcess {
   const code = input === null ? [] : ['--code-fd', '3']
   const child = spawn(SEALIFT, ['--state', prepared.state, '--drive', prepared.drive, ...code, ...args], {
     stdio: ['ignore', 'pipe', 'pipe', input === null ? 'ignore' : 'pipe'],
-    env: { PATH: process.env.PATH },
+    env: { PATH: process.env.PATH, ...prepared.environment },
   })
   const pipe = child.stdio[3]
   if (input !== null && pipe !== null && pipe !== undefined && 'end' in pipe) {

@@ -26,6 +26,8 @@ export type Prepared = {
   provider: Token
   importKey: string
   grant: Grant
+  /** what its commands and agents find in their environment, besides PATH */
+  environment: Record<string, string>
   /** agents that run on it; `remove` ends those that a failed test left */
   running: Set<ChildProcess>
   remove(): Promise<void>
@@ -43,9 +45,13 @@ export async function prepareDevice(
     buckets?: string[]
     /** initialised, for the device's keys; otherwise SoftHSM in its state directory */
     token?: Pkcs11Uri
+    /** where to make it */
+    directory?: string
+    /** the drive's directory, when it is not to lie beside the state directory */
+    drive?: string
   } = {},
 ): Promise<Prepared> {
-  const root = mkdtempSync(join(tmpdir(), 'sealift-agent-'))
+  const root = mkdtempSync(join(options.directory ?? tmpdir(), 'sealift-agent-'))
   const state = join(root, 'state')
   mkdirSync(state, { mode: 0o700 })
   const place = { directory: deviceTokenDirectory(state), ...(options.token && { uri: options.token }) }
@@ -89,7 +95,7 @@ export async function prepareDevice(
   }
   const signed = await signGrant(grant, message => provider.sign('grants', message))
   const code = newUnlockCode()
-  const drive = join(root, 'drive')
+  const drive = options.drive ?? join(root, 'drive')
   const volume = {
     format: 1 as const,
     job,
@@ -114,6 +120,7 @@ export async function prepareDevice(
     provider,
     importKey: 'import',
     grant,
+    environment: {},
     running,
     async remove() {
       for (const child of running) child.kill('SIGKILL')

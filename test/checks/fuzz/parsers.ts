@@ -1,0 +1,157 @@
+import { parseCannedAcl } from '../../../access/canned-acl.ts'
+import { type ChunkClaim, chainHolds, verifyChunk } from '../../../access/chunk-claim.ts'
+import { AccessError } from '../../../access/fault.ts'
+import { parseProof as parseSigV4, verifyProof as verifySigV4 } from '../../../access/proof.ts'
+import { parseAmzTime } from '../../../access/time.ts'
+import { AgentError } from '../../../agent/fault.ts'
+import { parseListen } from '../../../agent/serve.ts'
+import { verifyCertificate } from '../../../hsm/certificate.ts'
+import { readRequest } from '../../../hsm/csr.ts'
+import { parsePkcs11Uri } from '../../../hsm/pkcs11-uri.ts'
+import { decodeTokenProfile, verifyTokenProfile } from '../../../hsm/token-profile.ts'
+import { readAttributes, readCannedAcl } from '../../../store/s3/attributes.ts'
+import { decodeChunked } from '../../../store/s3/aws-chunked.ts'
+import { readConditions, readPutCondition, readRange } from '../../../store/s3/conditions.ts'
+import { S3Error } from '../../../store/s3/fault.ts'
+import { decodePath, parseQuery, parseTarget } from '../../../store/s3/target.ts'
+import { commonXml, parseXml, readXml } from '../../../store/s3/xml-in.ts'
+import { FORMAT_PARSERS } from './format-parsers.ts'
+import {
+  CLAIM_KEY,
+  certificates,
+  chunkedSamples,
+  claims,
+  csr,
+  frames,
+  headText,
+  settings,
+  sigV4Samples,
+  tokenProfile,
+} from './hosts.ts'
+import { drain, format, type Parser, token, utf8, wire } from './parser.ts'
+import { chunksOf, openSettings, requestOf } from './runs.ts'
+import { text } from './samples.ts'
+
+/**
+ * Every parser of bytes that come from elsewhere, a line each. `covers` names the exported functions that the line runs; a house test wants
+ * every exported `parse…` and `decode…` of format/, access/ and store/s3/ here.
+ */
+export const PARSERS: Parser[] = [
+  ...FORMAT_PARSERS,
+  wire('SigV4 header and query', ['parseProof'], sigV4Samples, bytes => {
+    const proof = parseSigV4(requestOf(bytes))
+    return proof && verifySigV4(proof, 'secret', new Date(0))
+  }),
+  wire('SigV4 chunk claim', [], claims, bytes => {
+    const [kind, time = '', date = '', region = '', previous = '', digest = '', signature = ''] =
+      utf8(bytes).split('\n')
+    const claim: ChunkClaim = {
+      kind: kind === 'chunk' ? 'chunk' : 'trailer',
+      time,
+      date,
+      region,
+      previous,
+      digest,
+      signature,
+    }
+    return [verifyChunk(claim, CLAIM_KEY), chainHolds([claim, claim], { time, date, region }, previous)]
+  }),
+  wire(
+    'SigV4 time',
+    ['parseAmzTime'],
+    () => text('20130524T000000Z'),
+    bytes => parseAmzTime(utf8(bytes)),
+  ),
+  wire(
+    'canned ACL',
+    ['parseCannedAcl'],
+    () => text('private', 'public-read'),
+    bytes => parseCannedAcl(utf8(bytes)),
+  ),
+  wire('HTTP target', ['parseTarget', 'parseQuery', 'decodePath'], headText, bytes => {
+    const request = requestOf(bytes)
+    return [parseTarget(request, 's3.example'), parseQuery(request.rawQuery), decodePath(request.rawPath)]
+  }),
+  wire('conditions and ranges', [], headText, bytes => {
+    const request = requestOf(bytes)
+    return [
+      readConditions(request),
+      readPutCondition(request),
+      readRange(request.headers.find(([name]) => name.toLowerCase() === 'range')?.[1], 1000),
+    ]
+  }),
+  wire('object attributes', [], headText, bytes => [readAttributes(requestOf(bytes)), readCannedAcl(requestOf(bytes))]),
+  wire(
+    'XML',
+    ['parseXml'],
+    () => frames('xml'),
+    bytes => parseXml(utf8(bytes), commonXml),
+  ),
+  wire(
+    'XML body',
+    [],
+    () => frames('xml'),
+    bytes => readXml(chunksOf(bytes), commonXml),
+  ),
+  wire('aws-chunked', ['decodeChunked'], chunkedSamples, async bytes => {
+    for (const mode of [
+      { signed: false, trailer: true },
+      { signed: true, trailer: true },
+      { signed: true, trailer: false },
+    ])
+      await drain(
+        decodeChunked(chunksOf(bytes), {
+          mode,
+          length: bytes.length,
+          trailers: ['x-amz-checksum-crc32'],
+          onTrailer: () => undefined,
+          chunks: {
+            seed: { signature: 'f'.repeat(64), time: 't', date: 'd', region: 'r' },
+            judge: async () => undefined,
+          },
+        }),
+      ).catch(error => {
+        if (!(error instanceof S3Error || error instanceof AccessError)) throw error
+      })
+  }),
+  token(
+    'PKCS#11 URI',
+    ['parsePkcs11Uri'],
+    () =>
+      text(
+        'pkcs11:token=a%20b;slot-id=3?module-path=/usr/lib/x.so&pin-source=file:/etc/pin',
+        'pkcs11:serial=1;manufacturer=x',
+      ),
+    bytes => parsePkcs11Uri(utf8(bytes)),
+  ),
+  token(
+    'certificate',
+    [],
+    async () => [(await certificates()).device],
+    async bytes => verifyCertificate(bytes, (await certificates()).ca, new Date()),
+  ),
+  token(
+    'authority',
+    [],
+    async () => [(await certificates()).ca],
+    async bytes => verifyCertificate((await certificates()).device, bytes, new Date()),
+  ),
+  token('certificate request', [], async () => [await csr()], readRequest),
+  token('token profile', ['decodeTokenProfile'], tokenProfile, bytes => {
+    try {
+      return decodeTokenProfile(bytes)
+    } finally {
+      verifyTokenProfile(bytes)
+    }
+  }),
+  { ...format('device settings', [], settings, openSettings), throws: [AgentError] },
+  {
+    ...format(
+      'listen address',
+      [],
+      () => text('127.0.0.1:9100', '[::1]:80', ':0'),
+      bytes => parseListen(utf8(bytes)),
+    ),
+    throws: [AgentError],
+  },
+]

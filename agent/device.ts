@@ -5,7 +5,7 @@ import { type JobMode, parseGrantFile, peekGrant } from '../format/grant.ts'
 import { addOperations, deviceTokenDirectory, readOperations } from '../hsm/device-token.ts'
 import type { Pkcs11Uri } from '../hsm/pkcs11-uri.ts'
 import type { Lock } from '../store/lock.ts'
-import { StoreError } from '../store/object-store.ts'
+
 import { type Drive, openDrive, readGrantFile } from '../store/pack/drive.ts'
 import { openPackStore, type PackStore, type Sealed } from '../store/pack/pack-store.ts'
 import { openSqliteIndex } from '../store/sqlite-index.ts'
@@ -15,6 +15,7 @@ import { hold } from './hold.ts'
 import { waitFor } from './lockout.ts'
 import { SettingsFile } from './settings.ts'
 import { type DeviceEvent, type DeviceState, nextState } from './state.ts'
+import { totalsOf } from './totals.ts'
 import { type UnlockedJob, unlock } from './unlock.ts'
 
 export type DeviceConfig = {
@@ -211,9 +212,13 @@ export class Device {
         await job.custody.note('locked', {})
       } finally {
         job.unlocked.indexFileKey.fill(0)
-        addOperations(this.#place().directory, job.unlocked.token.operations)
-        await job.unlocked.token.close()
+        // locked whatever the count below meets: no key is held any more
         this.#move('locked')
+        try {
+          addOperations(this.#place().directory, job.unlocked.token.operations)
+        } finally {
+          await job.unlocked.token.close()
+        }
       }
     })
   }
@@ -284,15 +289,5 @@ export class Device {
     } finally {
       for (const lock of this.#locks) lock.close()
     }
-  }
-}
-
-/** Null while the index does not answer: a status is given all the same. */
-function totalsOf(store: PackStore): { objects: number; bytes: number } | null {
-  try {
-    return store.totals()
-  } catch (error) {
-    if (error instanceof StoreError) return null
-    throw error
   }
 }

@@ -17,6 +17,7 @@ import {
 import { type GivenConfig, readConfig } from './config.ts'
 import type { CopyProgress, CopyResult, Remark } from './copy/report.ts'
 import { AgentError } from './fault.ts'
+import type { Served } from './serve.ts'
 import { openTerminal } from './terminal.ts'
 import type { VerifyProgress, VerifyResult } from './verify.ts'
 
@@ -88,8 +89,9 @@ program
       const { parseListen, serve } = await import('./serve.ts')
       const address = parseListen(options.listen)
       const device = await Device.open(config)
+      let served: Served | null = null
       try {
-        const served = await serve(device, {
+        served = await serve(device, {
           ...address,
           onError: error => terminal.say(`sealift: ${error instanceof Error ? error.message : String(error)}`),
         })
@@ -107,8 +109,9 @@ program
           process.once('SIGINT', done)
           process.once('SIGTERM', done)
         })
-        await served.close()
       } finally {
+        // also when the unlocking failed: an open port would keep a process that serves nothing
+        await served?.close()
         await device.close()
       }
       return 0

@@ -7,6 +7,7 @@ import { Frontier, leafHash } from '../../format/merkle.ts'
 import { encodeLeavesFrame } from '../../format/pack-walk.ts'
 import { messageHash } from '../../format/signed.ts'
 import type { Index } from '../index-store.ts'
+import { StoreError } from '../object-store.ts'
 import { type Drive, writeCheckpoint } from './drive.ts'
 import type { EpochSource, PackOwner } from './epoch-source.ts'
 import { leavesChange } from './pack-rows.ts'
@@ -73,6 +74,12 @@ export class Chain {
    * @returns the signed checkpoint
    */
   async close(leaves: EncodedLeaf[], epoch: EpochId | null, state: CheckpointState): Promise<Buffer> {
+    // a checkpoint over a pack whose end is in doubt would hide what a recovery has to find there
+    if (this.#packs.doubtful)
+      throw new StoreError(
+        'damaged',
+        'the drive failed while it was written: lock and unlock the device when it is well again',
+      )
     const ordered = [...leaves].sort((a, b) => a.sequence - b.sequence)
     const encoded = ordered.map(each => each.bytes)
     const id = epoch ?? (NO_ID as EpochId)

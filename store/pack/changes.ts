@@ -127,7 +127,11 @@ export function tombstoneChanges(index: Index, sequence: number, stone: Tombston
   const changes: IndexChange[] = []
   if (stone.key !== '') {
     const key = objectKey(stone.bucket, stone.key)
-    changes.push({ table: 'stone', key, value: json(sequence) }, { table: 'stones', key: ANY, value: ANY })
+    // packs are replayed in any order: an older stone never takes the place of a newer one
+    const newest = index.get('stone', key)
+    if (newest === null || decodeRow<number>(newest) < sequence)
+      changes.push({ table: 'stone', key, value: json(sequence) })
+    changes.push({ table: 'stones', key: ANY, value: ANY })
     const old = readObject(index, stone.bucket, stone.key)
     if (old !== null && old.sequence < sequence)
       changes.push({ table: 'object', key, value: null }, totalChange(index, -1, -old.size))

@@ -164,9 +164,7 @@ class Stream implements Content {
     this.#over = true
     await Promise.allSettled(this.#pushing)
     // a thread that is gone has nothing to take back
-    await this.#pack.lane.call('abort', { stream: this.#stream }).catch(() => {
-      this.#pack.failed = true
-    })
+    await this.#pack.lane.call('abort', { stream: this.#stream }).catch(() => this.#pack.fail())
     await this.#engine.packs.release(this.#pack)
   }
 }

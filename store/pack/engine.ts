@@ -132,7 +132,7 @@ export class Engine {
       this.#readTo(pack, reached)
       return landed
     } catch (error) {
-      pack.failed = true
+      await pack.fail()
       throw error
     } finally {
       this.epochs.leave(epoch)

@@ -73,12 +73,10 @@ export class Epochs {
    */
   async enter(bytes: number): Promise<LiveEpoch> {
     for (;;) {
+      // no promise is broken yet, all is durable in the packs; but without its leaves nothing more may be acknowledged
+      if (this.#endFault !== null && !this.#stopped) await this.#tryAgain(this.#endFault)
       const epoch = this.enterNow(bytes)
       if (epoch !== null) return epoch
-      if (this.#endFault !== null) {
-        await this.#tryAgain(this.#endFault)
-        continue
-      }
       await this.#switch()
     }
   }
@@ -86,7 +84,6 @@ export class Epochs {
   /** The same at once; null: it takes a wait. */
   enterNow(bytes: number): LiveEpoch | null {
     if (this.#stopped) throw new StoreError('read-only', 'locked or sealed: no object is taken')
-    // no promise is broken yet, all is durable in the packs; but without its leaves nothing more may be acknowledged
     if (this.#endFault !== null) return null
     const epoch = this.#current
     if (epoch !== null && !this.#isOver(epoch)) {

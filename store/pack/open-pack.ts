@@ -17,8 +17,10 @@ export class OpenPack {
   length = 0
   /** checksum of the last frame before `length` */
   head: Buffer = Buffer.alloc(0)
-  failed = false
-  #closed = false
+  #failed = false
+  /** what failed in it may be on the medium all the same: so until its lane has said otherwise */
+  #doubtful = false
+  #closing: Promise<void> | null = null
 
   private constructor(lane: Lane, drive: Drive, id: PackId) {
     this.lane = lane
@@ -37,13 +39,29 @@ export class OpenPack {
     return this
   }
 
-  learn({ length, head, failed, epochs }: PackReport): void {
+  get failed(): boolean {
+    return this.#failed
+  }
+
+  get doubtful(): boolean {
+    return this.#failed && this.#doubtful
+  }
+
+  /** It takes nothing any more; what is durable of it, and whether that is sure, its lane is asked before anybody is told of the fault. */
+  async fail(): Promise<void> {
+    if (!this.#failed) this.#doubtful = true
+    this.#failed = true
+    await this.close()
+  }
+
+  learn({ length, head, failed, doubtful, epochs }: PackReport): void {
     // answers about one pack can overtake each other; what is durable only grows
     if (length >= this.length) {
       this.length = length
       this.head = asBuffer(head)
     }
-    this.failed ||= failed
+    this.#doubtful = doubtful
+    this.#failed ||= failed
     for (const [epoch, start] of epochs) this.epochs.set(epoch, { ...start, previous: asBuffer(start.previous) })
   }
 
@@ -65,15 +83,21 @@ export class OpenPack {
       this.learn(report)
       return { offset, reached }
     } catch (error) {
-      this.failed = true
+      await this.fail()
       throw error
     }
   }
 
-  async close(): Promise<void> {
-    if (this.#closed) return
-    this.#closed = true
-    if (this.failed) return void (await this.lane.call('close', { pack: this.id }).catch(() => undefined))
-    this.learn(await this.lane.call('close', { pack: this.id }))
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    try {
+      this.learn(await this.lane.call('close', { pack: this.id }))
+    } catch (error) {
+      if (!this.#failed) throw error
+    }
   }
 }

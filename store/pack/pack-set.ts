@@ -37,6 +37,7 @@ export class PackSet {
   readonly #readers = new Map<PackId, Promise<DriveFile>>()
   readonly #shared = new Map<Lane, Promise<OpenPack>>()
   #idle: OpenPack[] = []
+  #doubtful = false
 
   /** @param threads - sealing threads; 0: this thread seals */
   constructor(
@@ -56,9 +57,14 @@ export class PackSet {
       { length: Math.max(1, threads) },
       () =>
         new Lane(owner, threads > 0, gone => {
-          for (const pack of this.#open.values()) if (pack.lane === gone) pack.failed = true
+          for (const pack of this.#open.values()) if (pack.lane === gone) void pack.fail()
         }),
     )
+  }
+
+  /** Whether a pack of this start may hold what was reported as failed. */
+  get doubtful(): boolean {
+    return this.#doubtful || [...this.#open.values()].some(each => each.doubtful)
   }
 
   /** Starts the threads, so that the first object does not wait for them. */
@@ -142,6 +148,7 @@ export class PackSet {
 
   async #retire(pack: OpenPack): Promise<void> {
     await pack.close()
+    if (pack.doubtful) this.#doubtful = true
     this.#open.delete(pack.id)
     const { length, head, epochs, drive } = pack
     this.#closed.set(pack.id, { pack: pack.id, drive, length, head, epochs })

@@ -12,7 +12,6 @@ import { Engine } from './engine.ts'
 import { Epochs } from './epochs.ts'
 import { Gate } from './gate.ts'
 import { proveInclusion } from './inclusion.ts'
-import { guardIndex } from './index-guard.ts'
 import { writeManifest } from './manifest.ts'
 import { NameLocks } from './name-locks.ts'
 import { epochChange } from './pack-rows.ts'
@@ -75,7 +74,7 @@ export type PackStore = MultipartStore &
  */
 export async function openPackStore(given: PackStoreOptions): Promise<PackStore> {
   // rows are a cache of the packs: those of one turn share a transaction
-  const options = { ...given, index: batchIndex(guardIndex(given.index)) }
+  const options = { ...given, index: batchIndex(given.index) }
   const { drives, owner, source, index, now } = options
   // before anything is sealed with it
   selfTestDigests()
@@ -144,6 +143,7 @@ function packStore(
   let state: 'open' | 'sealing' | 'sealed' | 'closed' = chain.state === 'sealed' ? 'sealed' : 'open'
   const locks = new NameLocks()
   const gate = new Gate(() => {
+    requireCertain()
     if (state === 'open') return
     const why = {
       sealing: 'this job is being sealed',
@@ -152,6 +152,14 @@ function packStore(
     }[state]
     throw new StoreError('read-only', `${why}: no object is taken`)
   })
+  /** After a fault that could not be taken back only a recovery shows what is there: until then nothing may build on its absence. */
+  function requireCertain(): void {
+    if (packs.doubtful)
+      throw new StoreError(
+        'damaged',
+        'the drive failed while it was written: lock and unlock the device when it is well again',
+      )
+  }
   const store: PackStore = {
     ...objectVerbs(engine, locks, gate, new Date(Date.parse(drives[0]?.volume.createdAt ?? '') || 0)),
     ...uploadVerbs(engine, locks, gate),
@@ -165,6 +173,7 @@ function packStore(
     endEpoch: () => engine.epochs.drain(),
     async seal() {
       if (state === 'closed') throw new StoreError('read-only', 'this drive is closed')
+      requireCertain()
       const unfinished: { bucket: string; key: string }[] = []
       if (state !== 'sealed') {
         // what is not completed is taken back and listed, never shipped as if it were whole

@@ -36,7 +36,7 @@ export async function killRounds({ rounds, random, onRound }: KillOptions): Prom
         await killWhileStarting(prepared, random.between(50, 900))
         count(findings, 'kills during start and recovery')
       }
-      const agent = await startAgent(prepared)
+      const agent = await startPatiently(prepared)
       const client = s3Client(agent.url, await credentialsOf(prepared))
       if ((await statusOf(prepared)).state === 'sealed') await command(prepared, 'reopen')
       await compare(client, ledger, `round ${round}`, findings, { all: false, fresh })
@@ -61,8 +61,21 @@ export async function killRounds({ rounds, random, onRound }: KillOptions): Prom
   }
 }
 
+/** A kill in the middle of an unlocking counts as a wrong code, so that pulling the plug gives nobody more tries: then it has to wait. */
+async function startPatiently(prepared: Prepared): Promise<Running> {
+  for (;;) {
+    try {
+      return await startAgent(prepared)
+    } catch (error) {
+      const seconds = /too many wrong codes: try again in (\d+) s/.exec(String(error))?.[1]
+      if (seconds === undefined) throw error
+      await delay(Number(seconds) * 1000)
+    }
+  }
+}
+
 async function lookAtAll(prepared: Prepared, ledger: Ledger, findings: Findings): Promise<number> {
-  const agent = await startAgent(prepared)
+  const agent = await startPatiently(prepared)
   const client = s3Client(agent.url, await credentialsOf(prepared))
   const visible = await compare(client, ledger, 'at the end', findings, { all: true, fresh: [] })
   client.close()

@@ -60,6 +60,8 @@ export type PackReport = {
   length: number
   head: Uint8Array
   failed: boolean
+  /** what failed may be on the medium all the same */
+  doubtful: boolean
   epochs: [EpochId, WalkStart][]
 }
 

@@ -33,6 +33,7 @@ export class PackWriter {
   #queue: Waiting[] = []
   #flushing: Promise<void> | null = null
   #failed: StoreError | null = null
+  #doubtful = false
   #closed = false
   #reported = 0
   #turn: Promise<void> = Promise.resolve()
@@ -73,7 +74,7 @@ export class PackWriter {
   report(): PackReport {
     const epochs = [...this.epochs].slice(this.#reported)
     this.#reported = this.epochs.size
-    return { ...this.#durable, failed: this.#failed !== null, epochs }
+    return { ...this.#durable, failed: this.#failed !== null, doubtful: this.#doubtful, epochs }
   }
 
   /** Answers of one pack go out in the order in which their runs went in, however long each still takes. */
@@ -97,6 +98,11 @@ export class PackWriter {
 
   get failed(): boolean {
     return this.#failed !== null
+  }
+
+  /** Whether what failed may be on the medium all the same: only reading it again tells. */
+  get doubtful(): boolean {
+    return this.#doubtful
   }
 
   /**
@@ -200,8 +206,13 @@ export class PackWriter {
     this.#failed = fault
     for (const each of this.#queue) each.reject(fault)
     this.#queue = []
-    // best effort: recovery and intake go by the signed length, not by the file's
-    await this.#file.truncate(this.#durable.length).catch(() => undefined)
+    // what was refused must not come back at a recovery, after others were told that it is not there
+    try {
+      await this.#file.truncate(this.#durable.length)
+      await this.#file.sync()
+    } catch {
+      this.#doubtful = true
+    }
     return fault
   }
 

@@ -113,7 +113,7 @@ export class WholeQueue {
       }
       this.#reached(pack, reached)
     } catch (error) {
-      if (pack !== null) pack.failed = true
+      if (pack !== null) await pack.fail()
       for (const each of batch) each.failed(error)
     }
   }

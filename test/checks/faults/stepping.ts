@@ -136,7 +136,8 @@ export async function stepThrough(step: Step): Promise<void> {
         await goOn(place, when, step)
         await compare(place, when, step, [...ledger.keys()].slice(-3))
       }
-    const [names] = [await client.keys('b')]
+    if ((await statusOf(prepared)).state === 'locked') await unlock(prepared)
+    const names = await client.keys('b')
     await compare(place, 'at the end', step, names)
     client.close()
     await agent.stop()
@@ -163,7 +164,7 @@ async function toStart(place: Place, scene: Scene): Promise<void> {
 
 async function prepareFor({ prepared, work }: Place, scene: Scene): Promise<void> {
   const { state } = await statusOf(prepared)
-  if (state === 'locked') await command(prepared, 'unlock', { code: prepared.code })
+  if (state === 'locked') await unlock(prepared)
   if (state === 'sealing') await command(prepared, 'seal')
   const wanted = scene.name === 'reopening' ? 'sealed' : 'open'
   const now = (await statusOf(prepared)).state
@@ -174,7 +175,16 @@ async function prepareFor({ prepared, work }: Place, scene: Scene): Promise<void
 async function lockAndUnlock({ prepared, refusals }: Place): Promise<void> {
   // what it met while it closed is told; it is locked all the same
   await command(prepared, 'lock').catch((fault: Error) => refusals.push(fault.message))
-  await command(prepared, 'unlock', { code: prepared.code })
+  await unlock(prepared)
+}
+
+/** A try that a fault cut short is counted: the next one waits a second. */
+async function unlock(prepared: Prepared): Promise<void> {
+  const code = { code: prepared.code }
+  await command(prepared, 'unlock', code).catch(async () => {
+    await delay(2500)
+    await command(prepared, 'unlock', code)
+  })
 }
 
 /** After the fault is over the device takes objects again; where it does not by itself, locking and unlocking must do. */
@@ -201,7 +211,7 @@ async function goOn(place: Place, when: string, { findings, error, where, which 
 
 async function compare(place: Place, when: string, { findings }: Step, names: string[]) {
   const { prepared, client, work } = place
-  if ((await statusOf(prepared)).state === 'locked') return
+  if ((await statusOf(prepared)).state === 'locked') await unlock(prepared)
   const keys = await client.keys('b').catch(async () => {
     await lockAndUnlock(place)
     return client.keys('b')

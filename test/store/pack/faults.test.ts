@@ -3,9 +3,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { openMemoryIndex } from '../../../store/memory-index.ts'
 import { StoreError, type StoreFault } from '../../../store/object-store.ts'
-import { guardIndex } from '../../../store/pack/index-guard.ts'
 import { mediumFault } from '../../../store/pack/write-fault.ts'
 import { getText, makeDevice, putText } from './device.ts'
 
@@ -63,31 +61,6 @@ test('what a crash left half written beside the packs is gone when the drive is 
   } finally {
     device.remove()
   }
-})
-
-test('an index that failed to take a change answers nothing until it is opened anew', async () => {
-  const inner = openMemoryIndex()
-  const full = new StoreError('full', 'no room')
-  let fails = false
-  const index = guardIndex({
-    ...inner,
-    write(changes) {
-      if (fails) throw full
-      inner.write(changes)
-    },
-  })
-  const change = { table: 't', key: Buffer.of(1), value: Buffer.of(2) }
-  index.write([change])
-  assert.equal(index.get('t', Buffer.of(1)), Buffer.of(2))
-  fails = true
-  assert.is(await faultOf(() => index.write([change])), 'full')
-  fails = false
-  for (const use of [
-    () => index.write([change]),
-    () => index.get('t', Buffer.of(1)),
-    () => index.scan('t', { prefix: Buffer.alloc(0), limit: 1 }),
-  ])
-    assert.is(await faultOf(use), 'full')
 })
 
 const table: [string, string][] = [

@@ -204,8 +204,12 @@ class Reader {
       const first = this.#byte()
       if (first >> 5 !== TEXT) throw new NotPlain()
       const key = this.#text(this.#length(first))
-      if (key === '__proto__' || !isAscii(key) || (count > 0 && inOrder(before, key) >= 0)) throw new NotPlain()
-      out[key] = this.take(depth + 1)
+      if (!isAscii(key) || (count > 0 && inOrder(before, key) >= 0)) throw new NotPlain()
+      const value = this.take(depth + 1)
+      // defined, not assigned: a client may name its metadata so
+      if (key === '__proto__')
+        Object.defineProperty(out, key, { value, enumerable: true, writable: true, configurable: true })
+      else out[key] = value
       before = key
     }
     return out

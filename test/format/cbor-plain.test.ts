@@ -59,6 +59,15 @@ test('what it writes is what the library writes, and reads as what it was', () =
   assert.ok(written > 1000, `${written} of 2000`)
 })
 
+test('a map may have the key __proto__, and it is a key like others', () => {
+  const given = JSON.parse('{"a":{"__proto__":"x"}}') as CborValue
+  const bytes = encodePlain(given)
+  assert.is(bytes?.toString('hex'), 'a16161a1695f5f70726f746f5f5f6178')
+  const again = decodePlain(bytes ?? Buffer.alloc(0))
+  assert.is(JSON.stringify(again), '{"a":{"__proto__":"x"}}')
+  assert.is(Object.getPrototypeOf((again as { a: object }).a), Object.prototype)
+})
+
 test('what it reads the library takes too, as the same value: changed bytes', () => {
   fc.assert(
     fc.property(value, fc.nat(), fc.nat(255), fc.nat(40), (given, place, byte, cut) => {
@@ -70,7 +79,8 @@ test('what it reads the library takes too, as the same value: changed bytes', ()
         Buffer.concat([bytes, bytes]),
       ]) {
         const found = decodePlain(changed)
-        if (found === undefined) continue
+        // the library loses this key, which it assigns
+        if (found === undefined || changed.includes('__proto__')) continue
         const library = judged(changed)
         assert.ok(library !== null && same(found, library.value), changed.toString('hex'))
       }
@@ -113,7 +123,6 @@ for (const [bytes, why] of [
   ['5affffffff', 'bytes longer than what is there'],
   ['bb001fffffffffffff', 'a map longer than its bytes'],
   ['0000', 'bytes after the value'],
-  [`a1695f5f70726f746f5f5f01`, 'a key that JavaScript takes for something else'],
   ['81'.repeat(40), 'nesting'],
 ] as const)
   test(`it gives up on ${why}`, () => assert.is(decodePlain(hex(bytes)), undefined))

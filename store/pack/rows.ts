@@ -13,6 +13,7 @@ import type { Checksum, ObjectAttributes, ObjectRecord, PartRecord } from '../ob
  * - stones: 00                        there is a stone
  * - body: object id                   where a part lies
  * - part: upload id "/" BE16 number   a part of an upload under way
+ * - buried: object id                 a part that was taken back, met before it in another pack
  * - upload, upload-name               see uploads.ts
  * - epoch: epoch id                   signed key record and kept metadata key, as in its epoch frame
  * - pack: pack id                     how far the index has read

@@ -45,7 +45,7 @@ export async function* walkPack(read: ReadAt, start: WalkStart = PACK_START): As
 }
 
 /** Bytes read at once where frames are small; a window that held no whole frame begins again with the least. */
-const WINDOW_BYTES = { least: 16 << 10, most: 1 << 20 } as const
+const WINDOW_BYTES = { least: 16 << 10, most: 256 << 10 } as const
 
 /** The same in runs, so that small frames cost no turn of the loop each. */
 export async function* walkRuns(read: ReadAt, start: WalkStart): AsyncGenerator<WalkedFrame[]> {

@@ -8,6 +8,7 @@ import {
   attributesOf,
   type BodyRow,
   decodeRow,
+  encodeObject,
   json,
   type ObjectRow,
   objectKey,
@@ -121,7 +122,7 @@ export function commitChanges(
     ...(checksum && { checksum }),
     ...(object.kind === COMPOSITE && { parts: object.parts }),
   }
-  changes.push({ table: 'object', key, value: json(row) })
+  changes.push({ table: 'object', key, value: encodeObject(row) })
   changes.push(totalChange(index, old === null ? 1 : 0, row.size - (old?.size ?? 0)))
   return changes
 }

@@ -5,6 +5,7 @@ import { COMPOSITE, OBJECT, PART } from '../../../format/envelope.ts'
 import type { Index } from '../../../store/index-store.ts'
 import { openMemoryIndex } from '../../../store/memory-index.ts'
 import { commitChanges, tombstoneChanges } from '../../../store/pack/changes.ts'
+import { decodeRow, encodeObject, type ObjectRow } from '../../../store/pack/rows.ts'
 
 const test = suite('index changes')
 const TABLES = [
@@ -71,5 +72,30 @@ for (const [what, steps] of [
     for (const order of ordersOf([...steps])) assert.equal(rowsAfter(order), wanted)
   })
 }
+
+test('an object’s row is read as it was written, whatever it holds', () => {
+  const row: ObjectRow = {
+    place,
+    objectId: id(3),
+    epoch: id(2) as string as EpochId,
+    sequence: 9,
+    size: 0,
+    etag: 'e',
+    at: 7,
+    attributes: { headers: {}, metadata: {} },
+  }
+  const checksum = { name: 'SHA256', value: 'x', type: 'FULL_OBJECT' } as const
+  for (const attributes of [
+    row.attributes,
+    { headers: { expires: 'x' }, metadata: {} },
+    { headers: {}, metadata: { a: 'b' } },
+    { headers: {}, metadata: {}, contentType: 't/x' },
+    { headers: {}, metadata: {}, link: '../x' },
+  ])
+    for (const more of [{}, { checksum }, { parts: 1 }, { checksum, parts: 10_000 }]) {
+      const written = { ...row, attributes, ...more }
+      assert.equal(decodeRow<ObjectRow>(encodeObject(written)), written)
+    }
+})
 
 test.run()

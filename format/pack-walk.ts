@@ -41,48 +41,116 @@ export async function readPackHeader(read: ReadAt): Promise<PackHeader> {
  * @see FORMAT.md §6.2
  */
 export async function* walkPack(read: ReadAt, start: WalkStart = PACK_START): AsyncGenerator<WalkedFrame> {
+  for await (const run of walkRuns(read, start)) yield* run
+}
+
+/** Bytes read at once where frames are small; a window that held no whole frame begins again with the least. */
+const WINDOW_BYTES = { least: 16 << 10, most: 256 << 10 } as const
+
+/** The same in runs, so that small frames cost no turn of the loop each. */
+export async function* walkRuns(read: ReadAt, start: WalkStart): AsyncGenerator<WalkedFrame[]> {
   let { offset, previous } = start
+  let windowBytes: number = WINDOW_BYTES.least
   for (;;) {
-    const head = await read(offset, BODY_HEAD_BYTES)
-    if (head.length === 0) return
-    const { type, payloadLength } = parseFrameHead(head)
-    if (type === FRAME.body) {
-      const coreHeader = await read(offset + BODY_HEAD_BYTES, CORE_HEADER_BYTES)
-      const end = await bodyEnd(read, offset + BODY_HEAD_BYTES, coreHeader)
-      yield { type, offset, end, coreHeader }
-      offset = end
-      continue
+    const window = await read(offset, windowBytes)
+    if (window.length === 0) return
+    const { frames, fault } = framesIn(window, offset, previous)
+    if (frames.length === 0 && fault === null) frames.push(await frameAt(read, offset, previous))
+    else windowBytes = WINDOW_BYTES.most
+    if (frames.length === 1) windowBytes = WINDOW_BYTES.least
+    if (frames.length > 0) yield frames
+    if (fault !== null) throw fault
+    for (const frame of frames) {
+      offset = frame.end
+      if (frame.type !== FRAME.body) previous = frame.checksum
     }
-    const frame = await read(offset, FRAME_HEAD_BYTES + payloadLength)
-    needBytes(frame, 0, FRAME_HEAD_BYTES + payloadLength, 'frame')
-    const opened = openFrame(frame)
-    if (!opened.previous.equals(previous))
-      throw new FormatError('tampered', `frame at ${offset}: does not follow the frame before it`)
-    const end = offset + frame.length
-    yield { type, offset, end, payload: opened.payload, checksum: opened.checksum }
-    previous = opened.checksum
-    offset = end
   }
+}
+
+/** Frames that lie whole in the window, up to the first that is not sound. */
+function framesIn(window: Buffer, base: number, start: Buffer): { frames: WalkedFrame[]; fault: FormatError | null } {
+  const frames: WalkedFrame[] = []
+  let previous = start
+  let at = 0
+  try {
+    while (window.length - at >= BODY_HEAD_BYTES) {
+      const { type, payloadLength } = parseFrameHead(window.subarray(at, at + BODY_HEAD_BYTES))
+      const offset = base + at
+      if (type === FRAME.body) {
+        const bodyAt = at + BODY_HEAD_BYTES
+        if (window.length - bodyAt < CORE_HEADER_BYTES) break
+        const coreHeader = window.subarray(bodyAt, bodyAt + CORE_HEADER_BYTES)
+        const end = bodyEndIn(window, bodyAt, coreHeader, base)
+        if (end === null) break
+        frames.push({ type, offset, end: base + end, coreHeader })
+        at = end
+        continue
+      }
+      const end = at + FRAME_HEAD_BYTES + payloadLength
+      if (end > window.length) break
+      const { payload, checksum } = openNext(window.subarray(at, end), offset, previous)
+      frames.push({ type, offset, end: base + end, payload, checksum })
+      previous = checksum
+      at = end
+    }
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error
+    return { frames, fault: error }
+  }
+  return { frames, fault: null }
+}
+
+/** One frame, wherever it ends. */
+async function frameAt(read: ReadAt, offset: number, previous: Buffer): Promise<WalkedFrame> {
+  const { type, payloadLength } = parseFrameHead(await read(offset, BODY_HEAD_BYTES))
+  if (type === FRAME.body) {
+    const coreHeader = await read(offset + BODY_HEAD_BYTES, CORE_HEADER_BYTES)
+    const end = await bodyEnd(read, offset + BODY_HEAD_BYTES, coreHeader)
+    return { type, offset, end, coreHeader }
+  }
+  const frame = await read(offset, FRAME_HEAD_BYTES + payloadLength)
+  needBytes(frame, 0, FRAME_HEAD_BYTES + payloadLength, 'frame')
+  const { payload, checksum } = openNext(frame, offset, previous)
+  return { type, offset, end: offset + frame.length, payload, checksum }
+}
+
+function openNext(frame: Buffer, offset: number, previous: Buffer): { payload: Buffer; checksum: Buffer } {
+  const opened = openFrame(frame)
+  if (!opened.previous.equals(previous))
+    throw new FormatError('tampered', `frame at ${offset}: does not follow the frame before it`)
+  return opened
 }
 
 /** A body ends with FLOE's final segment: the one whose length word is not 0xFFFFFFFF. */
 async function bodyEnd(read: ReadAt, bodyOffset: number, coreHeader: Buffer): Promise<number> {
   const { segmentBytes } = parseCoreHeader(coreHeader)
-  let at = bodyOffset + CORE_HEADER_BYTES
-  for (;;) {
+  for (let at = bodyOffset + CORE_HEADER_BYTES; ; at += segmentBytes) {
     const word = await read(at, 4)
     needBytes(word, 0, 4, 'segment')
-    const length = word.readUInt32BE(0)
-    if (length === 0xffffffff) {
-      at += segmentBytes
-      continue
-    }
-    if (length < SEGMENT_OVERHEAD || length > segmentBytes)
-      throw new FormatError('malformed', `segment at ${at}: length ${length}`)
-    const last = await read(at + length - 1, 1)
+    const end = finalSegmentEnd(word.readUInt32BE(0), at, segmentBytes)
+    if (end === null) continue
+    const last = await read(end - 1, 1)
     needBytes(last, 0, 1, 'segment')
-    return at + length
+    return end
   }
+}
+
+/** The same within a window that begins at `base`. @returns null - it ends beyond */
+function bodyEndIn(window: Buffer, bodyAt: number, coreHeader: Buffer, base: number): number | null {
+  const { segmentBytes } = parseCoreHeader(coreHeader)
+  for (let at = bodyAt + CORE_HEADER_BYTES; window.length - at >= 4; at += segmentBytes) {
+    const end = finalSegmentEnd(window.readUInt32BE(at), base + at, segmentBytes)
+    if (end !== null) return end - base <= window.length ? end - base : null
+  }
+  return null
+}
+
+/** @returns null - not the final one */
+function finalSegmentEnd(length: number, at: number, segmentBytes: number): number | null {
+  if (length === 0xffffffff) return null
+  if (length < SEGMENT_OVERHEAD || length > segmentBytes)
+    throw new FormatError('malformed', `segment at ${at}: length ${length}`)
+  return at + length
 }
 
 /** Payload of an epoch frame: the signed key record and the metadata key wrapped under the device's index key. FORMAT.md §6.3 */

@@ -1,3 +1,4 @@
+import { Absence } from './absence.ts'
 import type { Index, IndexChange, IndexEntry, IndexScan } from './index-store.ts'
 
 export type BatchedIndex = Index & {
@@ -15,12 +16,27 @@ const EXPECTED_AMONG = 2
 
 /**
  * Gathers writes into large transactions of the index below. Reads see them at once. Only for caches of something durable: a crash
- * takes what had not been written yet, always the newest changes and never one of them without those before it.
+ * takes what had not been written yet, always the newest changes and never one of them without those before it. Nothing else writes to
+ * the index below.
  */
 export function batchIndex(index: Index): BatchedIndex {
   let pending = new Map<string, IndexChange>()
   const looks = new Map<string, Buffer | null>()
   let timer: NodeJS.Timeout | null = null
+  const absence = new Absence()
+  /** tables that held nothing when they were first asked for or written: all that is in them went through here */
+  const begun = new Map<string, boolean>()
+
+  function beganEmpty(table: string): boolean {
+    let empty = begun.get(table)
+    if (empty === undefined) {
+      empty = index.scan(table, { prefix: Buffer.alloc(0), limit: 1 }).length === 0
+      begun.set(table, empty)
+    }
+    return empty
+  }
+
+  const surelyAbsent = (table: string, name: string): boolean => beganEmpty(table) && absence.certain(name)
 
   function flush(): void {
     if (timer !== null) clearTimeout(timer)
@@ -36,6 +52,7 @@ export function batchIndex(index: Index): BatchedIndex {
       const name = nameOf(table, key)
       const found = pending.get(name)
       if (found !== undefined) return found.value === null ? null : asBuffer(found.value)
+      if (surelyAbsent(table, name)) return null
       const known = looks.get(name)
       if (known !== undefined) return known
       const value = index.get(table, key)
@@ -44,20 +61,20 @@ export function batchIndex(index: Index): BatchedIndex {
       return value
     },
     expect(table, keys) {
-      const sorted = [...keys].sort(Buffer.compare)
+      const sorted = keys.filter(key => !surelyAbsent(table, nameOf(table, key))).sort(Buffer.compare)
       const first = sorted[0]
       const last = sorted[sorted.length - 1]
       if (first === undefined || last === undefined) return
       const found = new Map<string, Buffer>()
       const own = index.get(table, first)
       if (own !== null) found.set(nameOf(table, first), own)
-      const limit = keys.length * EXPECTED_AMONG
+      const limit = sorted.length * EXPECTED_AMONG
       const rows = index.scan(table, { prefix: commonPrefix(first, last), after: first, limit })
       for (const { key, value } of rows) found.set(nameOf(table, key), value)
       const end = rows[rows.length - 1]?.key
       // more than were looked at: what lies beyond is looked for one by one
       const seen = rows.length < limit || end === undefined ? last : end
-      if (looks.size + keys.length > LOOKS_KEPT) looks.clear()
+      if (looks.size + sorted.length > LOOKS_KEPT) looks.clear()
       for (const key of sorted) {
         if (Buffer.compare(key, seen) > 0) break
         const name = nameOf(table, key)
@@ -71,6 +88,7 @@ export function batchIndex(index: Index): BatchedIndex {
     write(changes) {
       for (const change of changes) {
         const name = nameOf(change.table, change.key)
+        if (change.value !== null && beganEmpty(change.table)) absence.add(name)
         pending.set(name, change)
         looks.delete(name)
       }

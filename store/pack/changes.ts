@@ -8,6 +8,7 @@ import {
   attributesOf,
   type BodyRow,
   decodeRow,
+  encodeObject,
   json,
   type ObjectRow,
   objectKey,
@@ -87,8 +88,12 @@ export function commitChanges(
       digest: object.digest.bytes.toString('base64'),
       ...(checksum && { checksum }),
     }
+    const id = text(object.objectId)
+    // its tombstone was met before it, in another pack: the upload is over
+    if (index.get('buried', id) !== null)
+      return [{ table: 'buried', key: id, value: null }, ...closeUpload(index, upload)]
     const body: BodyRow = { place, upload, number }
-    const changes: IndexChange[] = [{ table: 'body', key: text(object.objectId), value: json(body) }]
+    const changes: IndexChange[] = [{ table: 'body', key: id, value: json(body) }]
     if (index.get('closed', text(upload)) !== null) return changes
     const key = partKey(upload, number)
     const old = index.get('part', key)
@@ -117,7 +122,7 @@ export function commitChanges(
     ...(checksum && { checksum }),
     ...(object.kind === COMPOSITE && { parts: object.parts }),
   }
-  changes.push({ table: 'object', key, value: json(row) })
+  changes.push({ table: 'object', key, value: encodeObject(row) })
   changes.push(totalChange(index, old === null ? 1 : 0, row.size - (old?.size ?? 0)))
   return changes
 }
@@ -128,17 +133,19 @@ export function tombstoneChanges(index: Index, sequence: number, stone: Tombston
   if (stone.key !== '') {
     const key = objectKey(stone.bucket, stone.key)
     // packs are replayed in any order: an older stone never takes the place of a newer one
-    const newest = index.get('stone', key)
-    if (newest === null || decodeRow<number>(newest) < sequence)
-      changes.push({ table: 'stone', key, value: json(sequence) })
-    changes.push({ table: 'stones', key: ANY, value: ANY })
+    const last = index.get('stone', key)
+    if (last === null || decodeRow<number>(last) < sequence)
+      changes.push({ table: 'stone', key, value: json(sequence) }, { table: 'stones', key: ANY, value: ANY })
     const old = readObject(index, stone.bucket, stone.key)
     if (old !== null && old.sequence < sequence)
       changes.push({ table: 'object', key, value: null }, totalChange(index, -1, -old.size))
   }
   for (const objectId of stone.objectIds) {
     const body = readBody(index, objectId)
-    if (body === null) continue
+    if (body === null) {
+      changes.push({ table: 'buried', key: text(objectId), value: ANY })
+      continue
+    }
     changes.push(
       { table: 'body', key: text(objectId), value: null },
       { table: 'part', key: partKey(body.upload, body.number), value: null },

@@ -47,10 +47,11 @@ type BodyFrame = WalkedFrame & { type: typeof FRAME.body }
 export async function readTail(read: ReadAt, size: number, start: WalkStart, known: number): Promise<Tail> {
   const found: (WalkedFrame | Gap)[] = []
   let durable = start.offset
-  for await (const frame of walkSound(read, size, start)) {
-    found.push(frame.type === FRAME.leaves ? { ...frame, payload: Buffer.alloc(0) } : frame)
-    durable = Math.max(durable, durableOffsetOf(frame))
-  }
+  for await (const run of walkSound(read, size, start))
+    for (const frame of run) {
+      found.push(frame.type === FRAME.leaves ? { ...frame, payload: Buffer.alloc(0) } : frame)
+      durable = Math.max(durable, durableOffsetOf(frame))
+    }
   const tail: Tail = { end: start.offset, head: start.previous, leaves: [], lastSequence: 0, torn: null, damage: [] }
   let body: BodyFrame | null = null
   for (const frame of found) {
@@ -111,8 +112,6 @@ async function bodyFault(
   return 'a body is not what its commit says'
 }
 
-const ROWS_A_WRITE = 500
-
 /**
  * Brings the index up to `end` of a pack with the normal path's own row makers.
  *
@@ -131,64 +130,62 @@ export async function replay(
   const bounded: ReadAt = (offset, length) => read(offset, Math.max(0, Math.min(length, end - offset)))
   const keyOf = metadataKeys(index, source, pack)
   const damage: Damage[] = []
-  let changes: IndexChange[] = []
-  let unwritten = 0
-  let reached = start
-  for await (const frame of walkSound(bounded, end, start)) {
-    if (frame.type === FRAME.body) continue
-    if (frame.type === 'gap') {
-      damage.push({ offset: frame.offset, end: frame.end, reason: frame.reason })
-      continue
-    }
-    if (frame.type === FRAME.epoch) {
-      const { epoch, keyRecord, wrappedMetadataKey } = parseEpochFrame(frame.payload)
-      changes = [epochChange(epoch, keyRecord, wrappedMetadataKey)]
-    } else if (frame.type === FRAME.commit) {
-      const commit = parseCommit(frame.payload)
-      const envelope = parseEnvelope(commit.envelope)
-      const metadataPlace = {
-        kind: envelope.kind,
-        objectId: envelope.objectId,
-        job: envelope.job,
-        epoch: envelope.kekId,
+  for await (const run of walkSound(bounded, end, start)) {
+    let reached: WalkStart | null = null
+    for (const frame of run) {
+      if (frame.type === FRAME.body) continue
+      if (frame.type === 'gap') {
+        damage.push({ offset: frame.offset, end: frame.end, reason: frame.reason })
+        continue
       }
-      const metadata = parseMetadata(openMetadata(keyOf(envelope.kekId), metadataPlace, envelope.sealedMetadata))
-      const place = {
-        pack,
-        commitOffset: frame.offset,
-        commitBytes: frame.end - frame.offset,
-        bodyOffset: commit.bodyOffset,
-      }
-      changes = commitChanges(index, place, commit.sequence, committedObject(envelope), metadata)
-    } else if (frame.type === FRAME.tombstone) {
-      const stone = parseTombstoneFrame(frame.payload)
-      const metadataPlace = { kind: TOMBSTONE, objectId: stone.objectId, job: stone.job, epoch: stone.epoch }
-      changes = tombstoneChanges(
-        index,
-        stone.sequence,
-        parseTombstone(openMetadata(keyOf(stone.epoch), metadataPlace, stone.sealed)),
-      )
-    } else if (frame.type === FRAME.leaves) {
-      const { firstIndex, leaves } = parseLeavesFrame(frame.payload)
-      changes = [leavesChange(drive, { pack, offset: frame.offset, end: frame.end, firstIndex, count: leaves.length })]
+      const changes = frameChanges(index, drive, pack, frame, keyOf)
+      if (changes.length > 0) index.write(changes)
+      reached = { offset: frame.end, previous: frame.checksum }
     }
-    reached = { offset: frame.end, previous: frame.checksum }
-    unwritten++
-    if (changes.length > 0 || unwritten >= ROWS_A_WRITE) {
-      index.write([...changes, packChange(pack, reached.offset, reached.previous)])
-      changes = []
-      unwritten = 0
-    }
+    // after the rows that it covers: rows that are read twice say the same twice
+    if (reached !== null) index.write([packChange(pack, reached.offset, reached.previous)])
   }
-  if (unwritten > 0) index.write([packChange(pack, reached.offset, reached.previous)])
   return damage
 }
 
-function metadataKeys(
+type MetadataKeys = (epoch: EpochId) => ReturnType<typeof createSecretKey>
+
+/** What a frame says of the index: that of one frame belongs into one transaction. */
+function frameChanges(
   index: Index,
-  source: EpochSource,
+  drive: DriveId,
   pack: PackId,
-): (epoch: EpochId) => ReturnType<typeof createSecretKey> {
+  frame: Exclude<WalkedFrame, BodyFrame>,
+  keyOf: MetadataKeys,
+): IndexChange[] {
+  if (frame.type === FRAME.commit) {
+    const commit = parseCommit(frame.payload)
+    const envelope = parseEnvelope(commit.envelope)
+    const { kind, objectId, job, kekId: epoch } = envelope
+    const sealed = openMetadata(keyOf(epoch), { kind, objectId, job, epoch }, envelope.sealedMetadata)
+    const place = {
+      pack,
+      commitOffset: frame.offset,
+      commitBytes: frame.end - frame.offset,
+      bodyOffset: commit.bodyOffset,
+    }
+    return commitChanges(index, place, commit.sequence, committedObject(envelope), parseMetadata(sealed))
+  }
+  if (frame.type === FRAME.tombstone) {
+    const { sequence, objectId, job, epoch, sealed } = parseTombstoneFrame(frame.payload)
+    const stone = openMetadata(keyOf(epoch), { kind: TOMBSTONE, objectId, job, epoch }, sealed)
+    return tombstoneChanges(index, sequence, parseTombstone(stone))
+  }
+  if (frame.type === FRAME.epoch) {
+    const { epoch, keyRecord, wrappedMetadataKey } = parseEpochFrame(frame.payload)
+    return [epochChange(epoch, keyRecord, wrappedMetadataKey)]
+  }
+  if (frame.type !== FRAME.leaves) return []
+  const { firstIndex, leaves } = parseLeavesFrame(frame.payload)
+  return [leavesChange(drive, { pack, offset: frame.offset, end: frame.end, firstIndex, count: leaves.length })]
+}
+
+function metadataKeys(index: Index, source: EpochSource, pack: PackId): MetadataKeys {
   const keys = new Map<EpochId, ReturnType<typeof createSecretKey>>()
   return epoch => {
     const known = keys.get(epoch)

@@ -13,6 +13,7 @@ import type { Checksum, ObjectAttributes, ObjectRecord, PartRecord } from '../ob
  * - stones: 00                        there is a stone
  * - body: object id                   where a part lies
  * - part: upload id "/" BE16 number   a part of an upload under way
+ * - buried: object id                 a part that was taken back, met before it in another pack
  * - upload, upload-name               see uploads.ts
  * - epoch: epoch id                   signed key record and kept metadata key, as in its epoch frame
  * - pack: pack id                     how far the index has read
@@ -67,7 +68,50 @@ export function partKey(upload: string, number: number): Buffer {
 
 // Only this room writes these rows, under a cipher that authenticates pages: reading casts.
 export function decodeRow<T>(value: Buffer): T {
-  return JSON.parse(value.toString('utf8')) as T
+  const row: unknown = JSON.parse(value.toString('utf8'))
+  return (Array.isArray(row) ? objectOf(row as ObjectList) : row) as T
+}
+
+/** An object's row as a list: there are as many as objects, and names of fields would be half of it. What is not there is left out. */
+type ObjectList = [
+  ...[pack: PackId, commitOffset: number, commitBytes: number, bodyOffset: number, objectId: ObjectId, epoch: EpochId],
+  ...[sequence: number, size: number, etag: string, at: number],
+  ...[attributes?: ObjectAttributes | null, checksum?: Checksum | null, parts?: number],
+]
+
+export function encodeObject(row: ObjectRow): Buffer {
+  const { pack, commitOffset, commitBytes, bodyOffset } = row.place
+  const { objectId, epoch, sequence, size, etag, at, attributes, checksum, parts } = row
+  const place = [pack, commitOffset, commitBytes, bodyOffset] as const
+  const list: ObjectList = [...place, objectId, epoch, sequence, size, etag, at]
+  if (parts !== undefined) list.push(attributes, checksum ?? null, parts)
+  else if (checksum !== undefined) list.push(attributes, checksum)
+  else if (!isPlain(attributes)) list.push(attributes)
+  return json(list)
+}
+
+function objectOf(list: ObjectList): ObjectRow {
+  const [pack, commitOffset, commitBytes, bodyOffset, objectId, epoch, sequence, size, etag, at] = list
+  const [attributes, checksum, parts] = [list[10], list[11], list[12]]
+  const row: ObjectRow = {
+    place: { pack, commitOffset, commitBytes, bodyOffset },
+    objectId,
+    epoch,
+    sequence,
+    size,
+    etag,
+    at,
+    attributes: attributes ?? { headers: {}, metadata: {} },
+  }
+  if (checksum) row.checksum = checksum
+  if (parts !== undefined) row.parts = parts
+  return row
+}
+
+function isPlain({ headers, metadata, contentType, link, acl }: ObjectAttributes): boolean {
+  for (const _ in headers) return false
+  for (const _ in metadata) return false
+  return contentType === undefined && link === undefined && acl === undefined
 }
 
 export function readObject(index: Index, bucket: string, key: string): ObjectRow | null {

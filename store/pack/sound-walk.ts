@@ -10,29 +10,29 @@ import {
   parseCommit,
   parseFrameHead,
 } from '../../format/frame.ts'
-import { type ReadAt, type WalkedFrame, type WalkStart, walkPack } from '../../format/pack-walk.ts'
+import { type ReadAt, type WalkedFrame, type WalkStart, walkRuns } from '../../format/pack-walk.ts'
 
 /** A stretch of a pack that is not sound; `end` is where the next sound frame begins, or the pack's end. */
 export type Gap = { type: 'gap'; offset: number; end: number; reason: string }
 
 /**
- * Frame after frame, like `walkPack`, but going on behind what is damaged: at the next frame whose checksum holds. The chain of checksums
+ * Frames in runs, like `walkRuns`, but going on behind what is damaged: at the next frame whose checksum holds. The chain of checksums
  * begins anew there, so a reader that must trust it looks at the gaps.
  */
-export async function* walkSound(read: ReadAt, size: number, start: WalkStart): AsyncGenerator<WalkedFrame | Gap> {
+export async function* walkSound(read: ReadAt, size: number, start: WalkStart): AsyncGenerator<(WalkedFrame | Gap)[]> {
   let from = start
   for (;;) {
     let end = from.offset
     try {
-      for await (const frame of walkPack(read, from)) {
-        yield frame
-        end = frame.end
+      for await (const run of walkRuns(read, from)) {
+        yield run
+        end = run.at(-1)?.end ?? end
       }
       return
     } catch (cause) {
       if (!(cause instanceof FormatError)) throw cause
       const next = await nextSoundFrame(read, end, size)
-      yield { type: 'gap', offset: end, end: next?.offset ?? size, reason: cause.message }
+      yield [{ type: 'gap', offset: end, end: next?.offset ?? size, reason: cause.message }]
       if (next === null) return
       from = next
     }

@@ -3,8 +3,11 @@ export type Xml = { readonly xml: string }
 
 const escapes: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&apos;' }
 
+const toEscape = /[&<>"'\p{Cc}\ufffe\uffff]/u
+
 /** Text for element content and attributes. Control characters become references, as S3 answers them. */
 export function escapeXml(text: string): string {
+  if (!toEscape.test(text)) return text
   return text.replace(/[&<>"'\p{Cc}\ufffe\uffff]/gu, char => escapes[char] ?? `&#x${char.charCodeAt(0).toString(16)};`)
 }
 
@@ -14,7 +17,9 @@ export function element(
   content: string | number | boolean | (Xml | null | undefined)[],
   attributes = '',
 ): Xml {
-  const inner = Array.isArray(content) ? content.map(child => child?.xml ?? '').join('') : escapeXml(String(content))
+  let inner = ''
+  if (Array.isArray(content)) for (const child of content) inner += child?.xml ?? ''
+  else inner = escapeXml(String(content))
   return { xml: `<${name}${attributes}>${inner}</${name}>` }
 }
 

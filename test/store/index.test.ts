@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { batchIndex } from '../../store/batched-index.ts'
 import type { Index } from '../../store/index-store.ts'
 import { openMemoryIndex } from '../../store/memory-index.ts'
 import { StoreError } from '../../store/object-store.ts'
@@ -18,6 +19,7 @@ const kinds: [string, () => Index][] = [
   ['memory', openMemoryIndex],
   ['sqlite', () => openSqliteIndex({ path: fresh(), synchronous: 'OFF' })],
   ['sqlite encrypted', () => openSqliteIndex({ path: fresh(), synchronous: 'FULL', key })],
+  ['batched', () => batchIndex(openMemoryIndex())],
 ]
 
 const test = suite('index')
@@ -91,6 +93,24 @@ for (const [name, open] of kinds) {
     )
   })
 }
+
+test('batched: what was in the index before is found, in a table that was empty what was written since', () => {
+  const below = openMemoryIndex()
+  below.write([{ table: 't', key: bytes('old'), value: bytes('1') }])
+  const index = batchIndex(below)
+  const names = Array.from({ length: 10_000 }, (_, at) => bytes(`k${at}`))
+  for (const table of ['t', 'u']) {
+    assert.is(index.get(table, bytes('k0')), null)
+    index.write(names.map(key => ({ table, key, value: key })))
+    index.expect(table, [...names.slice(0, 100), bytes('none'), bytes('old')])
+    for (const key of names) assert.equal(index.get(table, key), key)
+    index.write([{ table, key: bytes('k1'), value: null }])
+    for (const gone of ['k1', 'none']) assert.is(index.get(table, bytes(gone)), null)
+  }
+  assert.is(index.get('t', bytes('old'))?.toString(), '1')
+  assert.is(index.get('u', bytes('old')), null)
+  index.close()
+})
 
 test('sqlite: what was written is there after closing and opening', () => {
   const path = fresh()

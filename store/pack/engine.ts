@@ -39,6 +39,8 @@ export class Engine {
   readonly reader: PackReader
   epochs: Epochs
   readonly #queue: WholeQueue
+  /** sequences that are given out and not yet in a pack */
+  readonly #underWay = new Set<number>()
   #sequence: number
 
   constructor(
@@ -58,19 +60,29 @@ export class Engine {
     this.#sequence = sequence
     this.now = now
     this.reader = new PackReader(owner, source, packs, index, epoch => this.epochs.live(epoch))
-    this.#queue = new WholeQueue(
-      packs,
-      () => this.#next(),
-      (pack, reached) => this.#readTo(pack, reached),
-    )
+    this.#queue = new WholeQueue(packs, (pack, reached) => this.#readTo(pack, reached))
   }
 
-  get nextSequence(): number {
-    return this.#sequence + 1
+  /** No pack that is made from now on holds a lower one. */
+  get lowestSequence(): number {
+    let lowest = this.#sequence + 1
+    for (const each of this.#underWay) if (each < lowest) lowest = each
+    return lowest
   }
 
+  /**
+   * A place in the order, taken at once when an epoch has been entered: so no object of an epoch comes after one of the next, and the last
+   * sequence of a checkpoint stands for all before it. `#over` when it has landed or failed.
+   */
   #next(): { sequence: number; committedAt: number } {
-    return { sequence: ++this.#sequence, committedAt: this.now() }
+    const sequence = ++this.#sequence
+    this.#underWay.add(sequence)
+    return { sequence, committedAt: this.now() }
+  }
+
+  #over(epoch: LiveEpoch, sequence: number): void {
+    this.#underWay.delete(sequence)
+    this.epochs.leave(epoch)
   }
 
   /**
@@ -103,18 +115,19 @@ export class Engine {
     landed: (landed: Landed) => void,
     failed: (error: unknown) => void,
   ): void {
+    const placed: Label = { ...label, ...this.#next(), epoch: epoch.id }
     this.#queue.add({
-      label,
+      label: placed,
       epoch,
       body,
       bytes,
-      done: (committed, placed, leaf) => {
+      done: (committed, leaf) => {
         const result = this.#land(epoch, committed, placed, leaf)
-        this.epochs.leave(epoch)
+        this.#over(epoch, placed.sequence)
         landed(result)
       },
       failed: error => {
-        this.epochs.leave(epoch)
+        this.#over(epoch, placed.sequence)
         failed(error)
       },
     })
@@ -123,8 +136,8 @@ export class Engine {
   /** Commits what a lane has sealed ahead. @throws StoreError as `commitWhole` */
   async commitStream(label: Unplaced, pack: OpenPack, stream: number, bytes: number): Promise<Landed> {
     const epoch = await this.epochs.enter(bytes)
+    const placed: Label = { ...label, ...this.#next(), epoch: epoch.id }
     try {
-      const placed: Label = { ...label, ...this.#next(), epoch: epoch.id }
       const epochs = pack.lane.news([epoch])
       const { result, leaf, reached, report } = await pack.lane.call('commit', { stream, epochs, label: placed })
       pack.learn(report)
@@ -135,7 +148,7 @@ export class Engine {
       await pack.fail()
       throw error
     } finally {
-      this.epochs.leave(epoch)
+      this.#over(epoch, placed.sequence)
     }
   }
 
@@ -144,9 +157,9 @@ export class Engine {
     const objectId = newId<ObjectId>()
     const objectKey = newObjectKey()
     const epoch = await this.epochs.enter(0)
+    const order = this.#next()
     try {
       const pack = await this.packs.some()
-      const order = this.#next()
       const object: ToCommit = {
         kind: COMPOSITE,
         objectId,
@@ -174,17 +187,17 @@ export class Engine {
       return { objectId, size: object.summary.plaintextLength, metadata }
     } finally {
       objectKey.fill(0)
-      this.epochs.leave(epoch)
+      this.#over(epoch, order.sequence)
     }
   }
 
   /** Takes back a name, or parts of an upload (key ''). Durable when it resolves. */
   async bury(bucket: string, key: string, objectIds: ObjectId[]): Promise<void> {
     const epoch = await this.epochs.enter(0)
+    const order = this.#next()
     const objectId = newId<ObjectId>()
     try {
       const pack = await this.packs.some()
-      const order = this.#next()
       const { job } = this.owner
       const place = { kind: TOMBSTONE, objectId, job, epoch: epoch.id }
       const sealed = sealMetadata(epoch.keys.metadataKey, place, encodeTombstone({ bucket, key, objectIds }))
@@ -195,7 +208,7 @@ export class Engine {
       this.index.write(tombstoneChanges(this.index, order.sequence, { bucket, key, objectIds }))
       this.#readTo(pack, reached)
     } finally {
-      this.epochs.leave(epoch)
+      this.#over(epoch, order.sequence)
     }
   }
 

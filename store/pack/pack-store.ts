@@ -88,7 +88,7 @@ export async function openPackStore(given: PackStoreOptions): Promise<PackStore>
     owner,
     closed,
     now,
-    () => engine?.nextSequence ?? sequence + 1,
+    () => engine?.lowestSequence ?? sequence + 1,
     options.sealingThreads,
   )
   if (last?.checkpoint.state !== 'sealed') packs.start()

@@ -8,12 +8,12 @@ import type { Committed, Label, Reached, Refused, SourceFile, WholeObject } from
 
 /** An object at hand whole that waits for its turn. */
 export type WaitingObject = {
-  label: Omit<Label, 'sequence' | 'committedAt' | 'epoch'>
+  label: Label
   epoch: LiveEpoch
   body: { buffers: Uint8Array[] } | { file: SourceFile }
   bytes: number
   /** Called in the order of the pack, before anyone is told. */
-  done: (committed: Committed, label: Label, leaf: Buffer) => void
+  done: (committed: Committed, leaf: Buffer) => void
   failed: (error: unknown) => void
 }
 
@@ -31,23 +31,14 @@ const SPILL_BYTES = 256 << 10
  */
 export class WholeQueue {
   readonly #packs: PackSet
-  readonly #next: () => { sequence: number; committedAt: number }
   readonly #reached: (pack: OpenPack, reached: Reached) => void
   #queue: WaitingObject[] = []
   #bytes = 0
   #due = false
 
-  /**
-   * @param next - the object's place in the order
-   * @param reached - all of a pack up to here has been told to `done`
-   */
-  constructor(
-    packs: PackSet,
-    next: () => { sequence: number; committedAt: number },
-    reached: (pack: OpenPack, reached: Reached) => void,
-  ) {
+  /** @param reached - all of a pack up to here has been told to `done` */
+  constructor(packs: PackSet, reached: (pack: OpenPack, reached: Reached) => void) {
     this.#packs = packs
-    this.#next = next
     this.#reached = reached
   }
 
@@ -102,13 +93,12 @@ export class WholeQueue {
       let leafAt = 0
       for (const [at, result] of (JSON.parse(results) as (Committed | Refused)[]).entries()) {
         const waiting = batch[at]
-        const object = objects[at]
-        if (waiting === undefined || object === undefined) continue
+        if (waiting === undefined) continue
         if ('fault' in result) waiting.failed(new StoreError(result.fault, result.message))
         else {
           const leaf = asBuffer(leaves).subarray(leafAt, leafAt + result.leafLength)
           leafAt += result.leafLength
-          settle(waiting, result, object, leaf)
+          settle(waiting, result, leaf)
         }
       }
       this.#reached(pack, reached)
@@ -124,24 +114,23 @@ export class WholeQueue {
     for (const { body, bytes } of batch) if ('buffers' in body) total += bytes
     const bytes = Buffer.allocUnsafeSlow(total)
     let at = 0
-    const objects = batch.map(({ label, epoch, body, bytes: length }): WholeObject => {
-      const place = { ...label, ...this.#next(), epoch: epoch.id }
-      if ('file' in body) return { ...place, body: body.file }
+    const objects = batch.map(({ label, body, bytes: length }): WholeObject => {
+      if ('file' in body) return { ...label, body: body.file }
       const offset = at
       for (const each of body.buffers) {
         bytes.set(each, at)
         at += each.length
       }
-      return { ...place, body: { offset, length } }
+      return { ...label, body: { offset, length } }
     })
     return { objects, bytes }
   }
 }
 
 /** An index that fails concerns this object only: it is committed, and is found again from the packs. */
-function settle(waiting: WaitingObject, result: Committed, label: Label, leaf: Buffer): void {
+function settle(waiting: WaitingObject, result: Committed, leaf: Buffer): void {
   try {
-    waiting.done(result, label, leaf)
+    waiting.done(result, leaf)
   } catch (error) {
     waiting.failed(error)
   }

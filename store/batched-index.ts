@@ -1,3 +1,4 @@
+import { asBuffer } from '../format/bytes.ts'
 import { Absence } from './absence.ts'
 import type { Index, IndexChange, IndexEntry, IndexScan } from './index-store.ts'
 
@@ -69,7 +70,7 @@ export function batchIndex(index: Index): BatchedIndex {
       const own = index.get(table, first)
       if (own !== null) found.set(nameOf(table, first), own)
       const limit = sorted.length * EXPECTED_AMONG
-      const rows = index.scan(table, { prefix: commonPrefix(first, last), after: first, limit })
+      const rows = index.scan(table, { prefix: sharedStart(first, last), after: first, limit })
       for (const { key, value } of rows) found.set(nameOf(table, key), value)
       const end = rows[rows.length - 1]?.key
       // more than were looked at: what lies beyond is looked for one by one
@@ -112,7 +113,7 @@ export function batchIndex(index: Index): BatchedIndex {
   }
 }
 
-function commonPrefix(a: Uint8Array, b: Uint8Array): Uint8Array {
+function sharedStart(a: Uint8Array, b: Uint8Array): Uint8Array {
   let length = 0
   while (length < a.length && length < b.length && a[length] === b[length]) length++
   return a.subarray(0, length)
@@ -120,8 +121,4 @@ function commonPrefix(a: Uint8Array, b: Uint8Array): Uint8Array {
 
 function nameOf(table: string, key: Uint8Array): string {
   return `${table}\0${asBuffer(key).toString('latin1')}`
-}
-
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }

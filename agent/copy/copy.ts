@@ -1,4 +1,5 @@
 import { StoreError } from '../../store/object-store.ts'
+import { WHOLE_BYTES } from '../../store/pack/content.ts'
 import type { PackStore } from '../../store/pack/pack-store.ts'
 import { attributesOf, fileOf, sameAs, storeEntry } from './entry.ts'
 import { type CopyProgress, type CopyResult, type Remark, Tally } from './report.ts'
@@ -19,8 +20,7 @@ export type CopyOptions = {
 /** How much is under way at once, in units of a small file: enough for every sealing thread to have a batch at hand and one to come. */
 const ROOM = 768
 const UNIT_BYTES = 64 << 10
-/** Larger ones have a sealing thread's buffers for themselves: few at once. */
-const SMALL_BYTES = 1 << 20
+/** What is not held whole has a sealing thread's buffers for itself: few at once. */
 const LARGE_SHARE = ROOM / 4
 const PROGRESS_MS = 500
 
@@ -87,7 +87,7 @@ class TreeCopy {
     let share = 0
     for (const entry of batch) {
       if (!this.#wanted(entry)) continue
-      if (entry.kind === 'file' && entry.size <= SMALL_BYTES) {
+      if (entry.kind === 'file' && entry.size <= WHOLE_BYTES) {
         small.push(entry)
         share += Math.max(1, Math.ceil(entry.size / UNIT_BYTES))
       } else await this.#room.enter(entry.kind === 'file' ? LARGE_SHARE : 1, () => this.#copyOne(entry))

@@ -24,7 +24,7 @@ function work(): void {
     if (wanted > 0 && !walked) sendBatch()
     else if (!found.whole) countSlice()
   } catch (error) {
-    tell({ failed: { code: codeOf(error), message: error instanceof Error ? error.message : String(error) } })
+    tell({ failed: codeOf(error) })
     walked = true
     found.whole = true
   }

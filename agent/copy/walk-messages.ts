@@ -3,7 +3,7 @@ import type { SourceEntry } from './source.ts'
 /** What the walking thread is told at its start. */
 export type WalkOrder = { source: string; prefix: string }
 
-/** To it: one more batch is wanted. From it: a batch, what was lost on the way, and how much the source holds as far as is known. */
+/** From it: a batch, and what was lost on the way. To it any message means: one more batch is wanted. */
 export type WalkReport = {
   entries: SourceEntry[]
   lost: { path: string; reason: string }[]
@@ -11,6 +11,6 @@ export type WalkReport = {
   over: boolean
 }
 export type CountReport = { found: { objects: number; bytes: number; whole: boolean } }
-export type WalkMessage = WalkReport | CountReport | { failed: { code: string; message: string } }
+export type WalkMessage = WalkReport | CountReport | { failed: string }
 
 export const BATCH_ENTRIES = 256

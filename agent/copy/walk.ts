@@ -28,7 +28,7 @@ export async function* walkApart(order: WalkOrder, events: WalkEvents): AsyncGen
   worker.on('message', (message: WalkMessage) => {
     if ('found' in message) return events.found(message.found)
     if ('failed' in message)
-      fault ??= new AgentError('absent', `${order.source} cannot be read (${message.failed.code}): does it exist?`)
+      fault ??= new AgentError('absent', `${order.source} cannot be read (${message.failed}): does it exist?`)
     else batches.push(message)
     wake()
   })

@@ -1,7 +1,6 @@
-import { hash } from 'node:crypto'
 import type { BodySummary } from '../../format/body.ts'
 import { asBuffer, newId, type ObjectId } from '../../format/bytes.ts'
-import { SHA_256 } from '../../format/digest.ts'
+import { SHA_256, sha256 } from '../../format/digest.ts'
 import { COMPOSITE, type CompositePart, encodeParts, PART, TOMBSTONE } from '../../format/envelope.ts'
 import { FRAME, FRAME_HEAD_BYTES } from '../../format/frame.ts'
 import { encodeLeaf, encodeTombstoneFrame, parseLeaf, tombstoneLeaf } from '../../format/leaf.ts'
@@ -237,6 +236,6 @@ function compositeSummary(objectId: ObjectId, parts: CompositePart[]): BodySumma
     plaintextLength: parts.reduce((sum, part) => sum + part.plaintextLength, 0),
     bodyLength: 0,
     digestId: SHA_256,
-    digest: hash('sha256', encodeParts(parts), 'buffer'),
+    digest: sha256(encodeParts(parts)),
   }
 }

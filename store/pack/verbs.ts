@@ -12,7 +12,7 @@ import {
   StoreError,
 } from '../object-store.ts'
 import { checksumOf } from './changes.ts'
-import { type Content, takeFile, takeIn } from './content.ts'
+import { type Content, takeFile, takeIn, WHOLE_BYTES } from './content.ts'
 import type { Engine, Landed } from './engine.ts'
 import type { Gate } from './gate.ts'
 import type { NameLocks } from './name-locks.ts'
@@ -57,7 +57,7 @@ export function requireKey(key: string): void {
   if (!isKey(key)) throw new StoreError('forbidden', 'a key has 1 to 1024 bytes of UTF-8')
 }
 
-/** A file of at most `WHOLE_BYTES`. */
+/** A file of at most `WHOLE_BYTES`; a larger one is taken as by `putFile`. */
 export type SmallFile = { key: string; file: SourceFile; attributes: ObjectAttributes }
 
 /** A file to be sealed as an object; its ETag is made of its content's digest. */
@@ -70,9 +70,9 @@ export type FilePut = {
 }
 
 export type FileVerbs = {
-  /** @throws StoreError also "source-changed" | "source-unreadable" */
   /** These names will be looked at, and perhaps put. */
   expect(bucket: string, keys: string[]): void
+  /** @throws StoreError also "source-changed" | "source-unreadable" */
   putFile(bucket: string, key: string, file: SourceFile, options: FilePut): Promise<ObjectRecord>
   /** Small files together. @returns in their order what each met; null: it is stored */
   putFiles(bucket: string, files: SmallFile[]): Promise<unknown[]>
@@ -143,7 +143,8 @@ export function objectVerbs(
       requireBucket(bucket)
       const { promise, settle } = outcomesOf(files.length)
       for (const [at, { key, file, attributes }] of files.entries()) {
-        const free = isKey(key) ? locks.take(`${bucket}/${key}`) : null
+        const small = isKey(key) && file.length <= WHOLE_BYTES
+        const free = small ? locks.take(`${bucket}/${key}`) : null
         if (free === null) {
           const options = { attributes, mayGo: () => undefined, moved: () => undefined }
           this.putFile(bucket, key, file, options).then(

@@ -13,6 +13,7 @@ import { type Prepared, prepareDevice } from './prepared.ts'
 
 const WRITERS = 7
 const BATCH_FILES = 12
+const PATIENCE_MS = 10_000
 
 export type KillOptions = { rounds: number; random: Random; onRound?: (round: number) => void }
 
@@ -41,7 +42,7 @@ export async function killRounds({ rounds, random, onRound }: KillOptions): Prom
       if ((await statusOf(prepared)).state === 'sealed') await command(prepared, 'reopen')
       await compare(client, ledger, `round ${round}`, findings, { all: false, fresh })
       const begun = workOn(prepared, client, ledger, round, random)
-      await delay(random.between(5, 150))
+      await begun.working(random)
       const sealing = round % 10 === 9
       if (sealing) {
         void command(prepared, 'seal').catch(() => undefined)
@@ -131,7 +132,15 @@ function workOn(prepared: Prepared, client: S3Client, ledger: Ledger, round: num
   }
   const all = Array.from({ length: WRITERS }, (_, at) => writer(`w${at}`))
   if (random.oneIn(2)) all.push(copier())
+  const before = ledger.acknowledged
   return {
+    /** Until a moment to kill at. Most are counted in acknowledgements, so that a slow disk means longer rounds and not emptier ones. */
+    async working({ oneIn, between }: Random): Promise<void> {
+      const wanted = oneIn(4) ? 0 : between(1, 12)
+      const latest = Date.now() + PATIENCE_MS
+      while (ledger.acknowledged - before < wanted && Date.now() < latest) await delay(1)
+      await delay(between(wanted === 0 ? 5 : 0, wanted === 0 ? 150 : 30))
+    },
     async end() {
       stopped = true
       await Promise.all(all)

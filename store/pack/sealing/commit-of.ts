@@ -1,6 +1,12 @@
 import { coreHeaderHash } from '../../../format/core-header.ts'
-import type { EnvelopeFields } from '../../../format/envelope.ts'
-import { COMPOSITE, compositeHeaderHash, EPOCH_KEK, PART, sealEnvelope } from '../../../format/envelope.ts'
+import {
+  COMPOSITE,
+  compositeHeaderHash,
+  type EnvelopeFields,
+  EPOCH_KEK,
+  PART,
+  sealEnvelope,
+} from '../../../format/envelope.ts'
 import { encodeCommit } from '../../../format/frame.ts'
 import { encodeLeaf, leafOf } from '../../../format/leaf.ts'
 import { encodeMetadata, sealMetadata } from '../../../format/metadata.ts'

@@ -96,10 +96,6 @@ export class PackWriter {
     return this.#next.offset
   }
 
-  get failed(): boolean {
-    return this.#failed !== null
-  }
-
   /** Whether what failed may be on the medium all the same: only reading it again tells. */
   get doubtful(): boolean {
     return this.#doubtful

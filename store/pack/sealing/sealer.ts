@@ -135,7 +135,7 @@ export class Sealer {
     return stream
   }
 
-  /** In order: files in the order of the calls, so that a pack's sequence numbers ascend. */
+  /** One call's after the other's: what was given first goes into the pack first. */
   #contents(bytes: Buffer, objects: WholeObject[]): Promise<(Buffer | StoreError)[]> {
     const before = this.#reading
     const contents = (async () => {

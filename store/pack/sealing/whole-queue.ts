@@ -83,6 +83,7 @@ export class WholeQueue {
 
   async #send(lane: Lane, batch: WaitingObject[]): Promise<void> {
     let pack: OpenPack | null = null
+    let answer: { results: (Committed | Refused)[]; leaves: Buffer; reached: Reached }
     try {
       pack = await this.#packs.shared(lane)
       const { objects, bytes } = this.#message(batch)
@@ -90,21 +91,17 @@ export class WholeQueue {
       const request = { pack: pack.id, epochs, bytes, objects: JSON.stringify(objects) }
       const { results, leaves, reached, report } = await lane.call('seal', request, [bytes.buffer])
       pack.learn(report)
-      let leafAt = 0
-      for (const [at, result] of (JSON.parse(results) as (Committed | Refused)[]).entries()) {
-        const waiting = batch[at]
-        if (waiting === undefined) continue
-        if ('fault' in result) waiting.failed(new StoreError(result.fault, result.message))
-        else {
-          const leaf = asBuffer(leaves).subarray(leafAt, leafAt + result.leafLength)
-          leafAt += result.leafLength
-          settle(waiting, result, leaf)
-        }
-      }
-      this.#reached(pack, reached)
+      answer = { results: JSON.parse(results) as (Committed | Refused)[], leaves: asBuffer(leaves), reached }
     } catch (error) {
       if (pack !== null) await pack.fail()
       for (const each of batch) each.failed(error)
+      return
+    }
+    settleAll(batch, answer.results, answer.leaves)
+    try {
+      this.#reached(pack, answer.reached)
+    } catch {
+      // rows that could not be written are held: the next write or look tries again, and tells its caller
     }
   }
 
@@ -127,11 +124,21 @@ export class WholeQueue {
   }
 }
 
-/** An index that fails concerns this object only: it is committed, and is found again from the packs. */
-function settle(waiting: WaitingObject, result: Committed, leaf: Buffer): void {
-  try {
-    waiting.done(result, leaf)
-  } catch (error) {
-    waiting.failed(error)
+/** Each hears once, and what one of them throws concerns it alone: it is committed, and is found again from the packs. */
+function settleAll(batch: WaitingObject[], results: (Committed | Refused)[], leaves: Buffer): void {
+  let leafAt = 0
+  for (const [at, waiting] of batch.entries()) {
+    const result = results[at]
+    if (result === undefined || 'fault' in result) {
+      waiting.failed(new StoreError(result?.fault ?? 'damaged', result?.message ?? 'the sealing thread left it out'))
+      continue
+    }
+    const leaf = leaves.subarray(leafAt, leafAt + result.leafLength)
+    leafAt += result.leafLength
+    try {
+      waiting.done(result, leaf)
+    } catch (error) {
+      waiting.failed(error)
+    }
   }
 }

@@ -1,15 +1,13 @@
 import { mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { startAgent } from '../../agent/agent.ts'
-import { command, credentialsOf } from '../../agent/killing.ts'
+import { command } from '../../agent/killing.ts'
 import { prepareDevice } from '../../agent/prepared.ts'
-import { s3Client } from '../../s3-client.ts'
 import { makeFileSystem, mountImage } from './block-device.ts'
 import { Ledger } from './ledger.ts'
 import { count, type Findings, newFindings } from './report.ts'
 import { stepThrough } from './stepping.ts'
-import { put, type Workload } from './workload.ts'
+import { openWork, put } from './workload.ts'
 
 const FULL = /full/
 
@@ -42,16 +40,7 @@ async function fillUp(findings: Findings): Promise<void> {
       drive: join(medium.path, 'drive'),
     })
     try {
-      const agent = await startAgent(prepared)
-      const client = s3Client(agent.url, await credentialsOf(prepared))
-      const refused: string[] = []
-      const work: Workload = {
-        prepared,
-        client,
-        ledger,
-        position: () => 0,
-        refused: answer => void refused.push(`${answer.status} ${answer.body.toString()}`),
-      }
+      const { agent, client, refused, work } = await openWork(prepared, ledger)
       const fill = async (name: string): Promise<void> => {
         refused.length = 0
         for (let at = 0; refused.length < 20 && at < 20_000; at++) await put(work, `${name}-${at}`)

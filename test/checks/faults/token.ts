@@ -1,15 +1,13 @@
 import { readdirSync, readFileSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { startAgent } from '../../agent/agent.ts'
-import { command, credentialsOf } from '../../agent/killing.ts'
+import { command } from '../../agent/killing.ts'
 import { type Prepared, prepareDevice } from '../../agent/prepared.ts'
-import { s3Client } from '../../s3-client.ts'
 import { judge } from './judge.ts'
 import { Ledger } from './ledger.ts'
 import { type Random, seeded } from './random.ts'
 import { count, type Findings, newFindings } from './report.ts'
-import { put, type Workload } from './workload.ts'
+import { openWork, put, type Workload } from './workload.ts'
 
 const WRITERS = 5
 /** A call is given 10 s, the start after it 20 s, and a call that may be repeated 10 s more; a PUT may wait for two. */
@@ -55,16 +53,7 @@ export async function checkToken(rounds: number, seed: number): Promise<Findings
   const ledger = new Ledger()
   const random = seeded(seed, 'token')
   try {
-    const agent = await startAgent(prepared)
-    const client = s3Client(agent.url, await credentialsOf(prepared))
-    const refused: string[] = []
-    const work: Workload = {
-      prepared,
-      client,
-      ledger,
-      position: () => 0,
-      refused: answer => void refused.push(`${answer.status} ${answer.body.toString()}`),
-    }
+    const { agent, client, refused, work } = await openWork(prepared, ledger)
     for (const harm of HARMS)
       for (let round = 0; round < harm.rounds(rounds); round++) {
         refused.length = 0

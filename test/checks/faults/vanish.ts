@@ -2,17 +2,16 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { sealift, startAgent } from '../../agent/agent.ts'
-import { credentialsOf, statusOf } from '../../agent/killing.ts'
+import { sealift } from '../../agent/agent.ts'
+import { statusOf } from '../../agent/killing.ts'
 import { type Prepared, prepareDevice } from '../../agent/prepared.ts'
-import { s3Client } from '../../s3-client.ts'
 import { cutPower, makeFileSystem, mountImage } from './block-device.ts'
 import { judge } from './judge.ts'
 import { Ledger } from './ledger.ts'
 import { type Random, seeded } from './random.ts'
 import { count, type Findings, newFindings } from './report.ts'
 import { stepThrough } from './stepping.ts'
-import { copyTree, put, putAgain, putNew, type Workload } from './workload.ts'
+import { copyTree, openWork, put, putAgain, putNew, type Workload } from './workload.ts'
 
 const MEBIBYTES = 128
 const WRITERS = 5
@@ -44,16 +43,7 @@ async function vanish(round: number, whole: boolean, random: Random, findings: F
       directory: whole ? medium.path : directory,
       ...(!whole && { drive: join(medium.path, 'drive') }),
     })
-    const agent = await startAgent(prepared)
-    const client = s3Client(agent.url, await credentialsOf(prepared))
-    const refused: string[] = []
-    const work: Workload = {
-      prepared,
-      client,
-      ledger,
-      position: () => 0,
-      refused: answer => void refused.push(`${answer.status} ${answer.body.toString()}`),
-    }
+    const { agent, client, refused, work } = await openWork(prepared, ledger)
     let over = false
     const stopped = (): boolean => over
     const all = Array.from({ length: WRITERS }, (_, at) => putNew(work, `w${at}`, stopped))

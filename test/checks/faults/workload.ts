@@ -1,9 +1,10 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { CopyResult } from '../../../agent/copy/report.ts'
-import { command } from '../../agent/killing.ts'
+import { startAgent } from '../../agent/agent.ts'
+import { command, credentialsOf } from '../../agent/killing.ts'
 import type { Prepared } from '../../agent/prepared.ts'
-import type { Answer, S3Client } from '../../s3-client.ts'
+import { type Answer, type S3Client, s3Client } from '../../s3-client.ts'
 import { contentOf, type Ledger } from './ledger.ts'
 
 const COPIED_FILES = 10
@@ -98,4 +99,19 @@ export async function copyTree(work: Workload, prefix: string): Promise<boolean>
   } catch {
     return false
   }
+}
+
+/** An agent at work on a device, what it refuses gathered word for word. */
+export async function openWork(prepared: Prepared, ledger: Ledger) {
+  const agent = await startAgent(prepared)
+  const client = s3Client(agent.url, await credentialsOf(prepared))
+  const refused: string[] = []
+  const work: Workload = {
+    prepared,
+    client,
+    ledger,
+    position: () => 0,
+    refused: answer => void refused.push(`${answer.status} ${answer.body.toString()}`),
+  }
+  return { agent, client, refused, work }
 }

@@ -8,6 +8,13 @@ export type AccessFault =
   | 'expired' // a presigned URL past its time
   | 'signature-mismatch'
   | 'payload-mismatch' // the bytes are not those whose digest was signed
+  | 'malformed-xml' // a document that is no XML, or more of it than is read
+  | 'malformed-acl' // no ACL that could be kept: form, size, or an entry that means nothing
+  | 'acl-sources' // an ACL asked for in more than one way, or in one that does not fit the resource
+  | 'unknown-grantee' // an id that is nobody's
+  | 'unknown-email' // an e-mail address that is nobody's
+  | 'ambiguous-email' // an e-mail address of more than one
+  | 'other-owner' // a submitted ACL that names another owner than the resource has
   | 'denied' // believed, but not allowed; also: anonymous where nobody is
 
 /** The one error class of `access/`. Never holds a secret or an expected signature. */

@@ -1,3 +1,4 @@
+import { childText } from '../../access/xml.ts'
 import { hasAcl } from '../ability.ts'
 import { StoreError } from '../object-store.ts'
 import { readCannedAcl } from './attributes.ts'
@@ -6,7 +7,7 @@ import { answerOf, S3Error } from './fault.ts'
 import type { S3Response } from './message.ts'
 import { openPayload } from './payload.ts'
 import { checkedKey, isBucketName } from './target.ts'
-import { childText, longXml, readXml } from './xml-in.ts'
+import { longXml, readXml } from './xml-in.ts'
 import { element, s3Element, type Xml } from './xml-out.ts'
 
 export async function listBuckets({ store, admission, query }: Call): Promise<S3Response> {

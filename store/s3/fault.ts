@@ -5,6 +5,7 @@ import { element, xmlDocument } from './xml-out.ts'
 /** Codes the face itself answers with, and their statuses. */
 const statuses = {
   AccessDenied: 403,
+  AmbiguousGrantByEmailAddress: 400,
   AuthorizationHeaderMalformed: 400,
   BadDigest: 400,
   BucketAlreadyOwnedByYou: 409,
@@ -25,6 +26,7 @@ const statuses = {
   InvalidRequest: 400,
   InvalidURI: 400,
   KeyTooLongError: 400,
+  MalformedACLError: 400,
   MalformedXML: 400,
   MalformedTrailerError: 400,
   MetadataTooLarge: 400,
@@ -40,6 +42,7 @@ const statuses = {
   RequestTimeTooSkewed: 403,
   SignatureDoesNotMatch: 403,
   SlowDown: 503,
+  UnresolvableGrantByEmailAddress: 400,
   XAmzContentSHA256Mismatch: 400,
 } as const
 
@@ -73,6 +76,13 @@ const accessCodes: Record<AccessFault, S3Code> = {
   expired: 'AccessDenied',
   'signature-mismatch': 'SignatureDoesNotMatch',
   'payload-mismatch': 'XAmzContentSHA256Mismatch',
+  'malformed-xml': 'MalformedXML',
+  'malformed-acl': 'MalformedACLError',
+  'acl-sources': 'InvalidRequest',
+  'unknown-grantee': 'InvalidArgument',
+  'unknown-email': 'UnresolvableGrantByEmailAddress',
+  'ambiguous-email': 'AmbiguousGrantByEmailAddress',
+  'other-owner': 'AccessDenied',
   denied: 'AccessDenied',
 }
 

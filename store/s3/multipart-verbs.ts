@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { childText, type XmlNode } from '../../access/xml.ts'
 import type {
   Checksum,
   ChecksumName,
@@ -18,7 +19,7 @@ import { S3Error } from './fault.ts'
 import { header, type S3Response } from './message.ts'
 import { openSource, readCopySource } from './object-verbs.ts'
 import { checksumHeader, openPayload } from './payload.ts'
-import { childText, longXml, readXml, type XmlNode } from './xml-in.ts'
+import { longXml, readXml } from './xml-in.ts'
 import { element, s3Element, type Xml } from './xml-out.ts'
 
 export async function createUpload(call: ObjectCall): Promise<S3Response> {

@@ -1,8 +1,13 @@
+import { parseAclName } from '../../../access/acl/acl-name.ts'
+import { parseCanned } from '../../../access/acl/canned.ts'
+import { ACL_DOCUMENT, parseAclDocument } from '../../../access/acl/document.ts'
+import { askOfForm, askOfHeaders } from '../../../access/acl/headers.ts'
 import { parseCannedAcl } from '../../../access/canned-acl.ts'
 import { type ChunkClaim, chainHolds, verifyChunk } from '../../../access/chunk-claim.ts'
 import { AccessError } from '../../../access/fault.ts'
 import { parseProof as parseSigV4, verifyProof as verifySigV4 } from '../../../access/proof.ts'
 import { parseAmzTime } from '../../../access/time.ts'
+import { parseXml } from '../../../access/xml.ts'
 import { AgentError } from '../../../agent/fault.ts'
 import { parseListen } from '../../../agent/serve.ts'
 import { verifyCertificate } from '../../../hsm/certificate.ts'
@@ -14,7 +19,7 @@ import { decodeChunked } from '../../../store/s3/aws-chunked.ts'
 import { readConditions, readPutCondition, readRange } from '../../../store/s3/conditions.ts'
 import { S3Error } from '../../../store/s3/fault.ts'
 import { decodePath, parseQuery, parseTarget } from '../../../store/s3/target.ts'
-import { commonXml, parseXml, readXml } from '../../../store/s3/xml-in.ts'
+import { longXml, readXml } from '../../../store/s3/xml-in.ts'
 import { FORMAT_PARSERS } from './format-parsers.ts'
 import {
   CLAIM_KEY,
@@ -28,7 +33,7 @@ import {
   sigV4Samples,
   tokenProfile,
 } from './hosts.ts'
-import { drain, format, type Parser, token, utf8, wire } from './parser.ts'
+import { drain, eachOf, format, type Parser, token, utf8, wire } from './parser.ts'
 import { chunksOf, openSettings, requestOf } from './runs.ts'
 import { text } from './samples.ts'
 
@@ -85,13 +90,49 @@ export const PARSERS: Parser[] = [
     'XML',
     ['parseXml'],
     () => frames('xml'),
-    bytes => parseXml(utf8(bytes), commonXml),
+    bytes => parseXml(bytes, ACL_DOCUMENT),
+  ),
+  wire(
+    'ACL document',
+    ['parseAclDocument'],
+    () =>
+      text(
+        '<AccessControlPolicy><Owner><ID>aa</ID></Owner><AccessControlList><Grant><Grantee xmlns:xsi="x" xsi:type="CanonicalUser"><ID>aa</ID></Grantee><Permission>READ</Permission></Grant></AccessControlList></AccessControlPolicy>',
+        '<AccessControlList><Entries><Entry><Scope type="GroupByDomain"><Domain>example.com</Domain></Scope><Permission>FULL_CONTROL</Permission></Entry></Entries></AccessControlList>',
+      ),
+    bytes =>
+      eachOf(
+        () => parseAclDocument(bytes, 'bucket'),
+        () => parseAclDocument(bytes, 'object'),
+      ),
+  ),
+  wire(
+    'ACL asked for in headers and forms',
+    ['parseAclName', 'parseCanned'],
+    () =>
+      text(
+        'x-storage-acl: b/o#1\nx-storage-acl-mode: reference',
+        'x-amz-grant-read: id="a", uri="b"',
+        'x-goog-acl: private',
+      ),
+    bytes => {
+      const lines = utf8(bytes)
+        .split('\n')
+        .map(line => line.split(': ', 2))
+        .map(([name = '', value = '']): [string, string] => [name, value])
+      eachOf(
+        () => askOfHeaders(lines),
+        () => askOfForm(new Map(lines)),
+        () => parseAclName(utf8(bytes)),
+        () => parseCanned(utf8(bytes), 'google', 'object'),
+      )
+    },
   ),
   wire(
     'XML body',
     [],
     () => frames('xml'),
-    bytes => readXml(chunksOf(bytes), commonXml),
+    bytes => readXml(chunksOf(bytes), longXml),
   ),
   wire('aws-chunked', ['decodeChunked'], chunkedSamples, async bytes => {
     for (const mode of [

@@ -1,17 +1,21 @@
 import type { DeviceId, GrantId, JobId } from './bytes.ts'
 import { args, bytes, type Calls, count, flag, idOf, listOf, nothing, octets, oneOf, record, text } from './codec.ts'
+import { DIRECTORY_CALLS, type DirectoryAdministration } from './directory.ts'
 import { GRANT_LIMIT, JOB_MODES, type JobMode } from './grant.ts'
 import { CANNED_ACLS, type CannedAcl } from './release.ts'
 
 /** What an operator asks of the authority, over a socket of its own. Framed as `KeyRelease` is. */
-export interface Administration {
+export interface Administration extends DirectoryAdministration {
   /** Fault `exists` when the name is taken. Makes the account's master key in the token. */
   createAccount(name: string): Promise<Account>
   listAccounts(): Promise<Account[]>
   /** @param account - id or name, here and below */
   disableAccount(account: string): Promise<void>
-  /** The secret leaves here once and is never told again. */
-  createAccessKey(account: string, name: string): Promise<AccessKey>
+  /**
+   * The secret leaves here once and is never told again.
+   * @param user - whose it is: an account for its own user, else `account/name` or an id
+   */
+  createAccessKey(user: string, name: string): Promise<AccessKey>
   disableAccessKey(accessKey: string): Promise<void>
   createJob(order: JobRequest): Promise<JobInfo>
   listJobs(): Promise<JobInfo[]>
@@ -32,7 +36,7 @@ export interface Administration {
 }
 
 export type Account = { id: string; name: string; createdAt: number; disabled: boolean }
-export type AccessKey = { accessKey: string; secret: string; account: string }
+export type AccessKey = { accessKey: string; secret: string; account: string; user: string }
 export type EpochLimits = { objects: number; bytes: number; seconds: number; idleSeconds: number }
 export const DEFAULT_EPOCH_LIMITS: EpochLimits = {
   objects: 10_000,
@@ -148,12 +152,13 @@ const device = record<DeviceInfo>({ device: idOf(), fingerprint: text(64), prepa
 const jobId = idOf<JobId>()
 
 export const ADMINISTRATION_CALLS: Calls<Administration> = {
+  ...DIRECTORY_CALLS,
   createAccount: { ask: args(name), answer: account },
   listAccounts: { ask: args(), answer: listOf(account, MOST) },
   disableAccount: { ask: args(name), answer: nothing },
   createAccessKey: {
-    ask: args(name, name),
-    answer: record<AccessKey>({ accessKey: name, secret: name, account: name }),
+    ask: args(text(260), name),
+    answer: record<AccessKey>({ accessKey: name, secret: name, account: name, user: name }),
   },
   disableAccessKey: { ask: args(name), answer: nothing },
   createJob: { ask: args(request), answer: job },

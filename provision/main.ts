@@ -4,7 +4,9 @@ import { fileURLToPath } from 'node:url'
 import { Command, CommanderError } from 'commander'
 import { accountCommands } from './commands/accounts.ts'
 import { deviceCommands } from './commands/devices.ts'
+import { groupCommands } from './commands/groups.ts'
 import { jobCommands } from './commands/jobs.ts'
+import { userCommands } from './commands/users.ts'
 import { intakeCommand } from './join/intake-command.ts'
 import { servingCommands } from './join/serving-command.ts'
 import { exitCodeOf, type Operator } from './operator.ts'
@@ -30,7 +32,7 @@ const operator: Operator = {
 }
 
 const program = new Command('sealift-provider')
-  .description("the provider's command: accounts, jobs, devices, keys")
+  .description("the provider's command: accounts, users, groups, jobs, devices, keys")
   .option('--state <dir>', `state directory (SEALIFT_PROVIDER_STATE); default ${operator.state}`)
   .option('--json', 'one line of JSON instead of words')
   .addHelpText(
@@ -40,6 +42,8 @@ const program = new Command('sealift-provider')
   .exitOverride()
 servingCommands(program, operator)
 accountCommands(program, operator)
+userCommands(program, operator)
+groupCommands(program, operator)
 jobCommands(program, operator)
 deviceCommands(program, operator)
 intakeCommand(program, operator)

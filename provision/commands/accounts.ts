@@ -35,13 +35,16 @@ export function accountCommands(program: Command, operator: Operator): void {
   const key = program.command('access-key').description('what clients sign requests with')
   key
     .command('create')
-    .argument('<account>', 'id or name')
+    .argument('<user>', 'account for its own user, account/name, or id')
     .option('--name <name>', 'what it is for', '')
     .description('make an access key; its secret is shown this once')
-    .addHelpText('after', '\nExample:\n  sealift-provider access-key create "Studio North" --name laptop')
-    .action(async (account: string, _: unknown, command: Command) => {
+    .addHelpText(
+      'after',
+      '\nExamples:\n  sealift-provider access-key create "Studio North" --name laptop\n  sealift-provider access-key create "Studio North/anna"',
+    )
+    .action(async (user: string, _: unknown, command: Command) => {
       const options = command.optsWithGlobals<CommonOptions & { name: string }>()
-      const made = await withAdministration(operator, options, at => at.createAccessKey(account, options.name))
+      const made = await withAdministration(operator, options, at => at.createAccessKey(user, options.name))
       const lines = [`access key  ${made.accessKey}`, `secret      ${made.secret}`, 'The secret is not shown again.']
       tell(operator, options, made, lines)
     })

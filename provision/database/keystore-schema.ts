@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely'
 import type { DatabaseKind } from './dialect.ts'
+import { addDirectory } from './keystore-directory.ts'
 import type { Migrations } from './open.ts'
 
 /** The authority's own tables: nobody else reads or writes them. Times are ms since 1970; ids and keys as their room writes them. */
@@ -15,9 +16,25 @@ export type KeystoreSchema = {
     suite: number
     spki: Buffer
   }
+  /** an account's own user bears its id */
+  users: {
+    id: string
+    account: string
+    name: string
+    /** lower case; not unique */
+    email: string | null
+    created_at: number
+    disabled_at: number | null
+  }
+  groups: { id: string; account: string; name: string; email: string | null; created_at: number }
+  members: { group_id: string; kind: MemberKind; member: string }
+  /** verified ones; all users of the account belong to it */
+  domains: { domain: string; account: string }
   credentials: {
     access_key: string
     account: string
+    /** whose it is */
+    user: string
     name: string
     /** sealed under the state key */
     secret: Buffer
@@ -75,8 +92,11 @@ export type KeystoreSchema = {
   audit: { seq: number; body: Buffer; hash: Buffer }
 }
 
+type MemberKind = 'user' | 'group'
+
 export const keystoreMigrations: Migrations = kind => ({
   '0001-first': { up: (database: Kysely<unknown>) => first(database, kind) },
+  '0002-directory': { up: (database: Kysely<unknown>) => addDirectory(database, kind) },
 })
 
 async function first(database: Kysely<unknown>, kind: DatabaseKind): Promise<void> {

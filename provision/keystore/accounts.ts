@@ -1,15 +1,24 @@
 import { randomBytes } from 'node:crypto'
 import type { Kysely } from 'kysely'
 import { type AccessKey, type Account, AdministrationError } from '../../format/administration.ts'
+import type { User } from '../../format/directory.ts'
 import { type OpeningSuite, type PublicKey, wrapSuite } from '../../format/wrap-suite.ts'
 import type { Token } from '../../hsm/token.ts'
 import type { KeystoreSchema } from '../database/keystore-schema.ts'
 import { Lru } from './lru.ts'
+import { checkedName, newPrincipalId } from './names.ts'
 import type { StateKey } from './state-key.ts'
 import { accountKey, openingKeyOf } from './token-keys.ts'
 
 export type KnownAccount = Account & { masterKey: PublicKey & { suite: OpeningSuite } }
-export type Credential = { accessKey: string; account: string; name: string; secret: string; disabled: boolean }
+export type Credential = {
+  accessKey: string
+  account: string
+  user: string
+  name: string
+  secret: string
+  disabled: boolean
+}
 
 /**
  * Accounts and their access keys. This process is the only one that writes them, so what is cached here is forgotten in the very call
@@ -23,13 +32,12 @@ export type Accounts = {
   byId(id: string): Promise<KnownAccount | null>
   /** By id or name. Fault `not-found`. */
   find(idOrName: string): Promise<KnownAccount>
-  createAccessKey(account: string, name: string): Promise<AccessKey>
+  createAccessKey(user: User, name: string): Promise<AccessKey>
   disableAccessKey(accessKey: string): Promise<void>
   credential(accessKey: string): Promise<Credential | null>
 }
 
 const CACHED_MAX = 10_000
-const NAME = /^[\p{L}\p{N}][\p{L}\p{N} ._@-]{0,63}$/u
 const ACCESS_KEY_SYMBOLS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'
 const ACCESS_KEY_LENGTH = 16
 const SECRET_BYTES = 30 // 40 characters of base64
@@ -74,12 +82,16 @@ export function accountsOf(
       const name = checkedName(given)
       const taken = await database.selectFrom('accounts').select('id').where('name', '=', name).executeTakeFirst()
       if (taken !== undefined) throw new AdministrationError('exists', `there is an account "${name}" already`)
-      const id = randomBytes(8).toString('hex')
+      const id = newPrincipalId()
       // the key first: a crash here leaves a key that nobody names, never an account without its key
       const { suite, spki } = await openingKeyOf(token, accountKey(id))
       const createdAt = clock()
       const row = { id, name, created_at: createdAt, disabled_at: null, suite, spki }
-      await database.insertInto('accounts').values(row).execute()
+      const own = { id, account: id, name, email: null, created_at: createdAt, disabled_at: null }
+      await database.transaction().execute(async change => {
+        await change.insertInto('accounts').values(row).execute()
+        await change.insertInto('users').values(own).execute()
+      })
       return { id, name, createdAt, disabled: false }
     },
     async list() {
@@ -92,8 +104,9 @@ export function accountsOf(
       accounts.delete(account.id)
       return { ...plain(account), disabled: true }
     },
-    async createAccessKey(idOrName, name) {
-      const account = await find(idOrName)
+    async createAccessKey(user, name) {
+      const account = await find(user.account)
+      if (user.disabled) throw new AdministrationError('state', `user "${user.name}" is disabled`)
       if (account.disabled) throw new AdministrationError('state', `account "${account.name}" is disabled`)
       const symbols = [...randomBytes(ACCESS_KEY_LENGTH)].map(byte => ACCESS_KEY_SYMBOLS[byte & 31])
       const accessKey = `AKIA${symbols.join('')}`
@@ -103,13 +116,14 @@ export function accountsOf(
         .values({
           access_key: accessKey,
           account: account.id,
+          user: user.id,
           name: name === '' ? '' : checkedName(name),
           secret: state.seal(Buffer.from(secret, 'utf8'), `secret of ${accessKey}`),
           created_at: clock(),
           disabled_at: null,
         })
         .execute()
-      return { accessKey, secret, account: account.id }
+      return { accessKey, secret, account: account.id, user: user.id }
     },
     async disableAccessKey(accessKey) {
       const done = await database
@@ -131,8 +145,8 @@ export function accountsOf(
         .executeTakeFirst()
       if (row === undefined) return null
       const secret = state.open(row.secret, `secret of ${accessKey}`).toString('utf8')
-      const { account, name } = row
-      const credential = { accessKey, account, name, secret, disabled: row.disabled_at !== null }
+      const { account, user, name } = row
+      const credential = { accessKey, account, user, name, secret, disabled: row.disabled_at !== null }
       credentials.setUnless(forgotten, accessKey, credential)
       return credential
     },
@@ -147,13 +161,4 @@ function openable(suite: number): OpeningSuite {
 
 function plain({ id, name, createdAt, disabled }: Account): Account {
   return { id, name, createdAt, disabled }
-}
-
-function checkedName(name: string): string {
-  if (!NAME.test(name))
-    throw new AdministrationError(
-      'malformed',
-      'name: want 1 to 64 letters, digits, blanks and ._@-, a letter or digit first',
-    )
-  return name
 }

@@ -5,12 +5,16 @@ import { TokenError } from '../../hsm/token.ts'
 import type { Accounts } from './accounts.ts'
 import type { Audit } from './audit.ts'
 import type { Devices } from './devices.ts'
+import type { Groups } from './groups.ts'
 import type { Intake } from './intake.ts'
 import type { Jobs } from './jobs.ts'
+import type { Users } from './users.ts'
 
 /** What the operator may do, each change on record before its answer leaves. */
 export function administrationOf(on: {
   accounts: Accounts
+  users: Users
+  groups: Groups
   jobs: Jobs
   devices: Devices
   intake: Intake
@@ -18,7 +22,7 @@ export function administrationOf(on: {
   status: () => Promise<AuthorityStatus>
   caCertificate: Buffer
 }): Administration {
-  const { accounts, jobs, devices, intake, audit, status, caCertificate } = on
+  const { accounts, users, groups, jobs, devices, intake, audit, status, caCertificate } = on
 
   const change = async <T>(what: string, about: string, work: () => Promise<T>): Promise<T> => {
     const entry = { what, who: 'operator', about }
@@ -47,9 +51,26 @@ export function administrationOf(on: {
       change('account disable', account, async () => {
         await accounts.disable(account)
       }),
-    createAccessKey: (account, name) =>
-      change('access-key create', account, () => accounts.createAccessKey(account, name)),
+    createAccessKey: (user, name) =>
+      change('access-key create', user, async () => accounts.createAccessKey(await users.find(user), name)),
     disableAccessKey: accessKey => change('access-key disable', accessKey, () => accounts.disableAccessKey(accessKey)),
+    createUser: (account, name, email) =>
+      change('user create', `${account}/${name}`, () => users.create(account, name, email)),
+    listUsers: account => look(() => users.list(account)),
+    disableUser: user => change('user disable', user, () => users.disable(user)),
+    createGroup: (account, name, email) =>
+      change('group create', `${account}/${name}`, () => groups.create(account, name, email)),
+    listGroups: account => look(() => groups.list(account)),
+    showGroup: group => look(() => groups.show(group)),
+    deleteGroup: group => change('group delete', group, () => groups.remove(group)),
+    addMember: (group, kind, member) =>
+      change('group add', `${kind} ${member} to ${group}`, () => groups.addMember(group, kind, member)),
+    removeMember: (group, kind, member) =>
+      change('group remove', `${kind} ${member} from ${group}`, () => groups.removeMember(group, kind, member)),
+    addDomain: (account, domain) =>
+      change('domain add', `${domain} to ${account}`, () => groups.addDomain(account, domain)),
+    removeDomain: (account, domain) =>
+      change('domain remove', `${domain} from ${account}`, () => groups.removeDomain(account, domain)),
     createJob: request =>
       change('job create', `${request.account}: ${request.buckets.join(', ')}`, async () =>
         jobs.info(await jobs.create(request)),

@@ -13,12 +13,15 @@ import { auditedRelease } from './audited.ts'
 import { devicesOf } from './devices.ts'
 import { epochsOf } from './epochs.ts'
 import { makeFacts, readFacts } from './facts.ts'
+import { groupsOf } from './groups.ts'
 import { intakeOf } from './intake.ts'
 import { jobsOf } from './jobs.ts'
+import { membershipsOf } from './memberships.ts'
 import { objectsOf } from './objects.ts'
 import { proofsOf } from './proofs.ts'
 import { releaseVerbs } from './release.ts'
 import { openStateKey } from './state-key.ts'
+import { usersOf } from './users.ts'
 
 export type AuthorityConfig = {
   /** the authority's own SQLite file; made when missing, 0600 */
@@ -61,6 +64,9 @@ export async function openAuthority(config: AuthorityConfig): Promise<Authority>
     const state = await openStateKey(token, facts.sealedStateKey)
     const audit = await openAudit(database, state, clock)
     const accounts = accountsOf(database, token, state, clock)
+    const users = usersOf(database, accounts, clock)
+    const memberships = membershipsOf(database)
+    const groups = groupsOf({ database, accounts, users, memberships, clock })
     const jobs = jobsOf({ database, token, accounts, orderSpki: facts.grantSpki, clock })
     const epochs = epochsOf(database, token, clock)
     const proofs = proofsOf(accounts, virtualHostSuffix, clock)
@@ -80,6 +86,8 @@ export async function openAuthority(config: AuthorityConfig): Promise<Authority>
       release: auditedRelease({ ...verbs, ...intake, ...proofVerbs(proofs) }, audit),
       administration: administrationOf({
         accounts,
+        users,
+        groups,
         jobs,
         devices,
         intake,

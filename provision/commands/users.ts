@@ -1,0 +1,45 @@
+import type { Command } from 'commander'
+import { type CommonOptions, type Operator, tell, withAdministration } from '../operator.ts'
+
+const USER = 'id, account/name, or an account for its own user'
+
+export function userCommands(program: Command, operator: Operator): void {
+  const user = program
+    .command('user')
+    .description('who ACLs give rights to; an account has one of its own from the start')
+  user
+    .command('create')
+    .argument('<account>', 'id or name')
+    .argument('<name>')
+    .option('--email <address>', 'by which ACLs may name the user')
+    .description('make a user of an account')
+    .addHelpText('after', '\nExample:\n  sealift-provider user create acme anna --email anna@acme.example')
+    .action(async (account: string, name: string, _: unknown, command: Command) => {
+      const options = command.optsWithGlobals<CommonOptions & { email?: string }>()
+      const made = await withAdministration(operator, options, at =>
+        at.createUser(account, name, options.email ?? null),
+      )
+      tell(operator, options, made, [`user ${account}/${made.name} (${made.id})`])
+    })
+  user
+    .command('list')
+    .argument('<account>', 'id or name')
+    .description('users of an account')
+    .action(async (account: string, _: unknown, command: Command) => {
+      const options = command.optsWithGlobals<CommonOptions>()
+      const users = await withAdministration(operator, options, at => at.listUsers(account))
+      const lines = users.map(each =>
+        [each.id, each.name, each.email ?? '', each.disabled ? '(disabled)' : ''].join('  ').trimEnd(),
+      )
+      tell(operator, options, { users }, lines)
+    })
+  user
+    .command('disable')
+    .argument('<user>', USER)
+    .description('switch a user off: its access keys sign nothing any more, from the next request on')
+    .action(async (name: string, _: unknown, command: Command) => {
+      const options = command.optsWithGlobals<CommonOptions>()
+      await withAdministration(operator, options, at => at.disableUser(name))
+      tell(operator, options, { disabled: name }, [`user ${name} is switched off`])
+    })
+}

@@ -1,0 +1,57 @@
+import type { Kysely } from 'kysely'
+import type { KeystoreSchema } from '../database/keystore-schema.ts'
+import { Lru } from './lru.ts'
+
+/** What somebody is a member of at this moment: every group, nested ones too, and the domains of his account. */
+export type Membership = { groups: ReadonlySet<string>; domains: ReadonlySet<string> }
+
+export type Memberships = {
+  of(user: { id: string; account: string }): Promise<Membership>
+  /** Something changed: whoever is asked for next is looked up again. */
+  forget(): void
+}
+
+/** Groups in groups are followed so far; what lies deeper gives nothing (rule 10). */
+export const NESTING_MAX = 8
+/** Of one user; further ones give nothing. */
+export const GROUPS_MAX = 1000
+const CACHED_MAX = 10_000
+
+export function membershipsOf(database: Kysely<KeystoreSchema>): Memberships {
+  let cache = new Lru<string, Membership>(CACHED_MAX)
+  const groupsWith = async (kind: 'user' | 'group', members: string[]): Promise<string[]> => {
+    const rows = await database
+      .selectFrom('members')
+      .select('group_id')
+      .distinct()
+      .where('kind', '=', kind)
+      .where('member', 'in', members)
+      .orderBy('group_id')
+      .limit(GROUPS_MAX)
+      .execute()
+    return rows.map(each => each.group_id)
+  }
+  return {
+    async of({ id, account }) {
+      const cached = cache.get(id)
+      if (cached !== undefined) return cached
+      // looked up for this cache: one that a change replaces meanwhile takes its answer along
+      const mine = cache
+      const groups = new Set<string>()
+      let found = await groupsWith('user', [id])
+      for (let level = 1; found.length > 0 && level <= NESTING_MAX; level++) {
+        // a circle brings nothing new, and so ends
+        const fresh = found.filter(each => !groups.has(each)).slice(0, GROUPS_MAX - groups.size)
+        for (const each of fresh) groups.add(each)
+        found = fresh.length === 0 || level === NESTING_MAX ? [] : await groupsWith('group', fresh)
+      }
+      const domains = await database.selectFrom('domains').select('domain').where('account', '=', account).execute()
+      const membership = { groups, domains: new Set(domains.map(each => each.domain)) }
+      mine.set(id, membership)
+      return membership
+    },
+    forget() {
+      cache = new Lru(CACHED_MAX)
+    },
+  }
+}

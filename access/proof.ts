@@ -36,6 +36,9 @@ export type Verdict = { ok: true } | { ok: false; fault: AccessFault; message: s
 export const skewSeconds = 15 * 60
 export const longestPresignSeconds = 7 * 24 * 3600
 
+/** Headers that change what a request means: one that is sent must be signed. */
+const MEANINGFUL = /^x-(?:amz|goog|storage)-/
+
 const algorithm = 'AWS4-HMAC-SHA256'
 const streaming = [
   'STREAMING-AWS4-HMAC-SHA256-PAYLOAD',
@@ -136,7 +139,7 @@ function assemble(kind: Proof['kind'], request: RequestHead, fields: Fields): Pr
   if (!names.includes('host')) throw new AccessError('unsigned-header', 'host must be a signed header')
   for (const [raw] of request.headers) {
     const name = raw.toLowerCase()
-    if (!name.startsWith('x-amz-') || names.includes(name)) continue
+    if (!MEANINGFUL.test(name) || names.includes(name)) continue
     // some clients name the payload mode of a presigned request in a header; it is bound by the query or the default
     if (kind === 'presigned' && name === 'x-amz-content-sha256') continue
     throw new AccessError('unsigned-header', `${name} was sent but not signed`)

@@ -2,6 +2,7 @@ import { parseAclName } from '../../../access/acl/acl-name.ts'
 import { parseCanned } from '../../../access/acl/canned.ts'
 import { ACL_DOCUMENT, parseAclDocument } from '../../../access/acl/document.ts'
 import { askOfForm, askOfHeaders } from '../../../access/acl/headers.ts'
+import { encodeAcl, parseAcl } from '../../../access/acl/text.ts'
 import { parseCannedAcl } from '../../../access/canned-acl.ts'
 import { type ChunkClaim, chainHolds, verifyChunk } from '../../../access/chunk-claim.ts'
 import { AccessError } from '../../../access/fault.ts'
@@ -105,6 +106,12 @@ export const PARSERS: Parser[] = [
         () => parseAclDocument(bytes, 'bucket'),
         () => parseAclDocument(bytes, 'object'),
       ),
+  ),
+  wire(
+    'ACL text',
+    ['parseAcl'],
+    () => text('specific-overrides all=R group:9f=R+RA user:5f=FULL;name=Anna%20B'),
+    bytes => encodeAcl(parseAcl(utf8(bytes))),
   ),
   wire(
     'ACL asked for in headers and forms',

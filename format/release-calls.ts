@@ -22,20 +22,29 @@ import { KEY_RECORD_LIMIT } from './key-record.ts'
 import { METADATA_LIMIT } from './metadata.ts'
 import { FRESHNESS, RECEIPT_LEVELS, type Receipt } from './receipt.ts'
 import {
+  ACL_TEXT_LIMIT,
+  BINDING_LIMIT,
   type BindRequest,
-  CANNED_ACLS,
+  type BoundAcl,
+  BUCKET_ACLS,
+  type BucketBindRequest,
+  type BucketFacts,
+  type BucketRequest,
   type ChunkProof,
   type JobAnswer,
   type KeyRelease,
+  MEMBERSHIPS_MAX,
   type ObjectPlace,
   PROVE_BATCH,
   type Principal,
   type ProveObject,
   type ProveOutcome,
   type ReleaseRequest,
+  type Rewrapped,
   type RewrapRequest,
   type StationProof,
   type StoredObject,
+  type Wrapped,
   type WrapRequest,
 } from './release.ts'
 import { PROOF_LIMIT } from './request-proof.ts'
@@ -43,6 +52,8 @@ import { PROOF_LIMIT } from './request-proof.ts'
 /** Every message of `KeyRelease` in both directions. @see FORMAT.md §13 */
 const ACCOUNT_BYTES = 128
 const CHUNKS_BATCH = 4096
+/** an ACL's entries, the owner, and whoever else an answer names */
+const NAMES_BATCH = 1000
 
 type FlatPlace = { bucket: string; key: string; upload: string; number: number }
 const flatPlace = record<FlatPlace>(
@@ -59,7 +70,8 @@ const place: Codec<ObjectPlace> = {
 }
 
 const proof = octets({ max: PROOF_LIMIT })
-const acl = oneOf(CANNED_ACLS)
+const acl = text(ACL_TEXT_LIMIT)
+const document = octets({ max: 64 << 10 })
 const digestId = oneOf([BLAKE3_256, SHA_256])
 /** none for a composite, else the whole of it; which one the authority checks */
 const coreHeader = octets({ max: CORE_HEADER_BYTES })
@@ -82,7 +94,7 @@ const stored = record<StoredObject>(
     account: text(ACCOUNT_BYTES),
     job: nullable(idOf()),
     place,
-    binding: octets({ max: 1024 }),
+    binding: octets({ max: BINDING_LIMIT }),
   },
   { envelope: 'e', coreHeader: 'c', account: 'a', job: 'j', place: 'p', binding: 'r' },
 )
@@ -96,7 +108,6 @@ const wrap = record<WrapRequest>(
   {
     proof,
     creation: optional(proof),
-    acl,
     kind: oneOf([OBJECT, PART, COMPOSITE]),
     objectId: idOf(),
     coreHeader,
@@ -118,12 +129,28 @@ const rewrap = record<RewrapRequest>({
   object: stored,
   parts: listOf(record({ object: stored, metadata: octets({ max: METADATA_LIMIT }) }), MAX_PARTS),
   destination: place,
-  acl,
   metadata: octets({ max: METADATA_LIMIT }),
 })
-const bind = record<BindRequest>({ proof, object: stored, acl })
+const bind = record<BindRequest>({ proof, object: stored, document })
+const bucket = text(255)
+const bucketRequest = record<BucketRequest>({ proof, bucket })
+const bucketBind = record<BucketBindRequest>({ proof, bucket, of: oneOf(BUCKET_ACLS), document })
+const bucketFacts = record<BucketFacts>({
+  owner: text(ACCOUNT_BYTES),
+  account: text(ACCOUNT_BYTES),
+  acl,
+  defaultAcl: nullable(acl),
+  revision: count(),
+})
 
-const principal = record<Principal>({ account: text(ACCOUNT_BYTES), name: text(128), accessKey: text(128) })
+const principal = record<Principal>({
+  account: text(ACCOUNT_BYTES),
+  user: text(ACCOUNT_BYTES),
+  name: text(128),
+  accessKey: text(128),
+  groups: listOf(text(128), MEMBERSHIPS_MAX),
+  domains: listOf(text(255), MEMBERSHIPS_MAX),
+})
 const chunk = record<ChunkProof>({
   kind: oneOf(['chunk', 'trailer']),
   previousSignature: text(64),
@@ -158,6 +185,7 @@ const receipt = record<Receipt>({
 
 const keyRecord = octets({ max: KEY_RECORD_LIMIT })
 const envelope = bytes({ max: ENVELOPE_LIMIT })
+const binding = bytes({ max: BINDING_LIMIT })
 
 /** The structures that FORMAT.md §13 lays out. */
 export const RELEASE_CODECS = { place, stored, part, station, wrap } as const
@@ -165,10 +193,17 @@ export const RELEASE_CODECS = { place, stored, part, station, wrap } as const
 export const RELEASE_CALLS: Calls<KeyRelease> = {
   authenticate: { ask: args(proof), answer: principal },
   verifyChunks: { ask: args(proof, listOf(chunk, CHUNKS_BATCH)), answer: nothing },
-  wrap: { ask: args(wrap), answer: envelope },
+  wrap: { ask: args(wrap), answer: record<Wrapped>({ envelope, binding }) },
   release: { ask: args(release), answer: listOf(bytes(32), MAX_PARTS) },
-  rewrap: { ask: args(rewrap), answer: listOf(envelope, MAX_PARTS + 1) },
-  bind: { ask: args(bind), answer: nothing },
+  rewrap: {
+    ask: args(rewrap),
+    answer: record<Rewrapped>({ envelopes: listOf(envelope, MAX_PARTS + 1), binding, partBinding: binding }),
+  },
+  bind: { ask: args(bind), answer: record<BoundAcl>({ acl, revision: count() }) },
+  openBucket: { ask: args(bucketRequest), answer: bucketFacts },
+  bindBucket: { ask: args(bucketBind), answer: bucketFacts },
+  closeBucket: { ask: args(bucketRequest), answer: nothing },
+  names: { ask: args(listOf(text(128), NAMES_BATCH)), answer: listOf(nullable(text(128)), NAMES_BATCH) },
   job: { ask: args(station), answer: job },
   metadataKey: { ask: args(station, keyRecord), answer: bytes(32) },
   reseal: { ask: args(station, keyRecord), answer: nothing },

@@ -14,17 +14,25 @@ export interface KeyRelease {
   authenticate(proof: Uint8Array): Promise<Principal>
   /** Chunk signatures of an aws-chunked body, in order; all or a fault. */
   verifyChunks(proof: Uint8Array, chunks: ChunkProof[]): Promise<void>
-  /** Wraps the key of an object that was PUT directly, owned by the proof's account. @returns envelope */
-  wrap(request: WrapRequest): Promise<Buffer>
+  /**
+   * Wraps the key of an object that was PUT directly, owned by the proof's user. Its ACL is what the signed request asks for, or the
+   * bucket's default. Faults also those of an ACL that cannot be had.
+   */
+  wrap(request: WrapRequest): Promise<Wrapped>
   /** The object key, or, for a composite, the keys of the parts asked for in their order. Fault `denied` for every refusal. */
   release(request: ReleaseRequest): Promise<Buffer[]>
-  /**
-   * New envelopes for the same bodies under another name, for the proof's account (server-side copy).
-   * @returns that of the object, then those of the parts in their order
-   */
-  rewrap(request: RewrapRequest): Promise<Buffer[]>
-  /** Replaces the release binding of objects by a canned ACL (revision above 0). */
-  bind(request: BindRequest): Promise<void>
+  /** New envelopes for the same bodies under another name, for the proof's user (server-side copy). ACL as of `wrap`. */
+  rewrap(request: RewrapRequest): Promise<Rewrapped>
+  /** Replaces the ACL of an object's release binding (revision above 0): in force from the answer on. */
+  bind(request: BindRequest): Promise<BoundAcl>
+  /** Makes a bucket the proof's user's, with the ACL that the signed request asks for. Fault `exists`: it is there, and whose it is. */
+  openBucket(request: BucketRequest): Promise<BucketFacts>
+  /** Replaces a bucket's ACL, or the one that new objects get there. @returns what is in force now */
+  bindBucket(request: BucketBindRequest): Promise<BucketFacts>
+  /** The bucket is gone from the store: its name is free again. Doing it again changes nothing. */
+  closeBucket(request: BucketRequest): Promise<void>
+  /** Names to show for ids of users and groups; null: nobody's. */
+  names(ids: string[]): Promise<(string | null)[]>
   /** Intake: the order and the devices of a job that is being taken in. */
   job(station: StationProof): Promise<JobAnswer>
   /** Intake: the key that opens names, sizes and digests of one epoch. */
@@ -37,7 +45,17 @@ export interface KeyRelease {
   signReceipt(station: StationProof, receipt: Receipt): Promise<Buffer>
 }
 
-export type Principal = { account: string; name: string; accessKey: string }
+/** Who asks, and what he is a member of at this moment: groups through nested ones too, domains verified. */
+export type Principal = {
+  account: string
+  user: string
+  name: string
+  accessKey: string
+  groups: string[]
+  domains: string[]
+}
+/** Of one user; further ones give nothing. */
+export const MEMBERSHIPS_MAX = 1000
 
 export type ChunkProof = { kind: 'chunk' | 'trailer'; previousSignature: string; digest: string; signature: string }
 
@@ -54,8 +72,6 @@ export type WrapRequest = {
    * a disabled credential is not.
    */
   creation: Uint8Array | null
-  /** what the proof asks for by x-amz-acl, `private` where it says nothing; `private` for a part */
-  acl: CannedAcl
   kind: EnvelopeKind
   objectId: ObjectId
   /** 102 bytes; empty for a composite */
@@ -70,6 +86,11 @@ export type WrapRequest = {
   metadata: Uint8Array
   objectKey: Uint8Array
 }
+
+/** `binding`: as it is in the envelope's associated data, and must come back with it. */
+export type Wrapped = { envelope: Buffer; binding: Buffer }
+/** Envelopes: that of the object, then those of the parts in their order, which share a binding. */
+export type Rewrapped = { envelopes: Buffer[]; binding: Buffer; partBinding: Buffer }
 
 /** One sealed object as the asking process stores it. `account` and `job` name what it is bound to, and are checked, not believed. */
 export type StoredObject = {
@@ -90,10 +111,17 @@ export type RewrapRequest = {
   /** of a composite, some or all; each keeps its upload and number */
   parts: { object: StoredObject; metadata: Uint8Array }[]
   destination: ObjectPlace
-  acl: CannedAcl
   metadata: Uint8Array
 }
-export type BindRequest = { proof: Uint8Array; object: StoredObject; acl: CannedAcl }
+/** `document`: the request's body, whose digest it must have signed; empty: its headers ask */
+export type BindRequest = { proof: Uint8Array; object: StoredObject; document: Uint8Array }
+/** The ACL's text as it is in force; `revision` grows with every change. */
+export type BoundAcl = { acl: string; revision: number }
+export type BucketRequest = { proof: Uint8Array; bucket: string }
+export const BUCKET_ACLS = ['acl', 'default-object'] as const
+export type BucketBindRequest = BucketRequest & { of: (typeof BUCKET_ACLS)[number]; document: Uint8Array }
+/** ACLs in their text form; `defaultAcl` null: none was set. `revision` grows with every change. */
+export type BucketFacts = { owner: string; account: string; acl: string; defaultAcl: string | null; revision: number }
 
 /** Intake's station: its own secret, known to the authority by digest, and the job that it works on. */
 export type StationProof = { station: string; secret: Uint8Array; job: JobId; device: DeviceId }
@@ -124,6 +152,14 @@ export const RELEASE_FAULTS = [
   'not-found', // no such job, epoch or device
   'held', // the order does not cover it
   'malformed', // the request itself
+  'exists', // the bucket's name is taken
+  // an ACL that cannot be had as it was asked for; the message says why, to whoever asked
+  'malformed-acl',
+  'acl-sources',
+  'unknown-grantee',
+  'unknown-email',
+  'ambiguous-email',
+  'other-owner',
   'unavailable', // the token is away: try again
 ] as const
 export type ReleaseFault = (typeof RELEASE_FAULTS)[number]
@@ -138,14 +174,19 @@ export class ReleaseError extends Error {
   }
 }
 
-/** Canonical form of an upload's binding: owner and canned ACL. In the AAD at revision 0. */
-export function encodeBinding(owner: string, acl: CannedAcl): Buffer {
+/** Bytes of an ACL's text. @see access/acl/text.ts */
+export const ACL_TEXT_LIMIT = 48 << 10
+export const BINDING_LIMIT = ACL_TEXT_LIMIT + 256
+
+/** Canonical form of an upload's binding: owner and ACL. In the AAD at revision 0. */
+export function encodeBinding(owner: string, acl: string): Buffer {
   return encodeCbor({ owner, acl })
 }
 
-export function parseBinding(bytes: Uint8Array): { owner: string; acl: CannedAcl } {
-  const fields = new Fields(decodeCbor(bytes, 1024, 'binding'), 'binding')
-  const out = { owner: fields.text('owner', 128), acl: fields.oneOf('acl', CANNED_ACLS) }
+/** The ACL's text is not looked into here. */
+export function parseBinding(bytes: Uint8Array): { owner: string; acl: string } {
+  const fields = new Fields(decodeCbor(bytes, BINDING_LIMIT, 'binding'), 'binding')
+  const out = { owner: fields.text('owner', 128), acl: fields.text('acl', ACL_TEXT_LIMIT) }
   fields.end()
   return out
 }

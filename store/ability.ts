@@ -1,3 +1,4 @@
+import type { Acl } from '../access/acl/acl.ts'
 import type { ObjectAttributes, ObjectRecord, ObjectStore, PutCondition } from './object-store.ts'
 
 /** Further abilities of stores, asked for at run time. */
@@ -23,12 +24,32 @@ export function hasCopy(store: ObjectStore): store is CopyStore {
   return 'copy' in store
 }
 
-/** Keeps one canned ACL a bucket and object. */
+/** `key` null: the bucket's own, or what new objects in it get. */
+export type AclTarget = { bucket: string; key: string | null; of: 'acl' | 'default-object' }
+
+export type KeptAcl = {
+  /** whose the resource is; null: nobody known */
+  owner: string | null
+  acl: Acl
+  /** names to show for the ids in it */
+  names: ReadonlyMap<string, string>
+}
+
+/**
+ * Keeps ACLs of buckets and objects, and is bound to a caller and the request that he signed: what an ACL is to be is read from there.
+ * New objects and buckets get theirs in the same way.
+ */
 export interface AclStore extends ObjectStore {
-  /** Lower-case canned name; `private` where none was set. `null`: not there. `key` null: of the bucket. */
-  getAcl(bucket: string, key: string | null): Promise<string | null>
-  /** @returns whether it is there; content, ETag and time of an object stay */
-  setAcl(bucket: string, key: string | null, acl: string): Promise<boolean>
+  /** `null`: no such object. Faults `no-bucket`, `forbidden`. */
+  getAcl(target: AclTarget): Promise<KeptAcl | null>
+  /**
+   * Content, ETag and time of an object stay.
+   *
+   * @param document - the request's body; empty: its headers ask
+   * @returns whether it is there
+   * @throws AccessError - the ACL cannot be had as it is asked for
+   */
+  setAcl(target: AclTarget, document: Uint8Array): Promise<boolean>
 }
 
 export function hasAcl(store: ObjectStore): store is AclStore {

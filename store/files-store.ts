@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { type FileHandle, open, opendir, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import type { AclStore } from './ability.ts'
 import type { BlobReader, Blobs } from './blobs.ts'
 import { makeDirectoryDurable, syncDirectory, writeStreamDurable } from './durable.ts'
 import type { Index } from './index-store.ts'
@@ -27,7 +26,7 @@ export type FilesStoreOptions = {
  *
  * @throws StoreError "busy" - another process holds the directory; "damaged" - the index key is another
  */
-export async function openFilesStore(options: FilesStoreOptions): Promise<MultipartStore & AclStore> {
+export async function openFilesStore(options: FilesStoreOptions): Promise<MultipartStore> {
   const { directory, clock, indexKey } = options
   await makeDirectoryDurable(join(directory, 'incoming'), 0o700)
   await makeDirectoryDurable(join(directory, 'blobs'), 0o700)

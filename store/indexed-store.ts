@@ -1,4 +1,3 @@
-import type { AclStore } from './ability.ts'
 import type { Blobs } from './blobs.ts'
 import { extentBody } from './extent-body.ts'
 import type { Index, IndexChange } from './index-store.ts'
@@ -29,7 +28,7 @@ export type IndexedStoreOptions = { index: Index; blobs: Blobs; clock: () => Dat
 const none = new Uint8Array(0)
 
 /** Records in an index, bodies in blobs: bytes first and durable, then one index write that makes them visible. */
-export async function openIndexedStore(options: IndexedStoreOptions): Promise<MultipartStore & AclStore> {
+export async function openIndexedStore(options: IndexedStoreOptions): Promise<MultipartStore> {
   const { index, blobs, clock } = options
   /** Bodies being read, by body id: their blobs wait for the last reader. */
   const pins = new Map<string, { readers: number; waiting: string[] }>()
@@ -241,27 +240,6 @@ export async function openIndexedStore(options: IndexedStoreOptions): Promise<Mu
           })
       const { entries, ...page } = listPage(scan, query)
       return { ...page, objects: entries }
-    },
-    async getAcl(bucket, key) {
-      const value = index.get('bucket', Buffer.from(bucket, 'utf8'))
-      if (!value) throw new StoreError('no-bucket', `no bucket ${bucket}`)
-      if (key === null) return decodeBucket(value).acl ?? 'private'
-      const stored = read(bucket, key)
-      return stored && (stored.record.attributes.acl ?? 'private')
-    },
-    async setAcl(bucket, key, acl) {
-      const name = Buffer.from(bucket, 'utf8')
-      const value = index.get('bucket', name)
-      if (!value) throw new StoreError('no-bucket', `no bucket ${bucket}`)
-      if (key === null) {
-        index.write([{ table: 'bucket', key: name, value: encodeBucket({ ...decodeBucket(value), acl }) }])
-        return true
-      }
-      const stored = read(bucket, key)
-      if (!stored) return false
-      const record = { ...stored.record, attributes: { ...stored.record.attributes, acl } }
-      index.write([{ table: 'object', key: shelf.objectKey(bucket, key), value: encodeObject({ ...stored, record }) }])
-      return true
     },
     ...uploads.verbs,
     close: options.close,

@@ -1,12 +1,11 @@
 import { randomBytes } from 'node:crypto'
-import type { AclStore } from './ability.ts'
 import type { Blobs } from './blobs.ts'
 import { openIndexedStore } from './indexed-store.ts'
 import { openMemoryIndex } from './memory-index.ts'
 import type { MultipartStore } from './object-store.ts'
 
 /** A store that is gone with the process, bodies and all: for tests. */
-export async function openMemoryStore(options: { clock: () => Date }): Promise<MultipartStore & AclStore> {
+export async function openMemoryStore(options: { clock: () => Date }): Promise<MultipartStore> {
   const index = openMemoryIndex()
   return openIndexedStore({ index, blobs: memoryBlobs(), clock: options.clock, close: async () => index.close() })
 }

@@ -75,8 +75,6 @@ export type ObjectAttributes = {
   metadata: Record<string, string>
   /** target of the symbolic link that this (empty) object stands for; only `sealift copy` makes such */
   link?: string
-  /** lower-case canned ACL; a store that keeps no ACL ignores all but refuses none that the face let through */
-  acl?: string
 }
 
 export type ChecksumName = 'CRC32' | 'CRC32C' | 'CRC64NVME' | 'SHA1' | 'SHA256'

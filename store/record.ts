@@ -16,7 +16,7 @@ export type Extent = { blob: string; size: number }
 /** An object whose body lies in one blob, or, of multipart, in the extents kept under `body`. */
 export type StoredObject = { record: ObjectRecord; body: string; split: boolean }
 export type StoredPart = { record: PartRecord; blob: string }
-export type StoredBucket = { createdAt: Date; acl?: string }
+export type StoredBucket = { createdAt: Date }
 
 type ObjectJson = Omit<ObjectRecord, 'bucket' | 'key' | 'modifiedAt'> & { at: number; body: string; split: boolean }
 
@@ -30,13 +30,13 @@ export function decodeObject(bucket: string, key: string, value: Buffer): Stored
   return { record: { bucket, key, ...rest, modifiedAt: new Date(at) }, body, split }
 }
 
-export function encodeBucket({ createdAt, acl }: StoredBucket): Buffer {
-  return json({ at: createdAt.getTime(), acl })
+export function encodeBucket({ createdAt }: StoredBucket): Buffer {
+  return json({ at: createdAt.getTime() })
 }
 
 export function decodeBucket(value: Buffer): StoredBucket {
-  const { at, acl } = JSON.parse(value.toString('utf8')) as { at: number; acl?: string }
-  return acl === undefined ? { createdAt: new Date(at) } : { createdAt: new Date(at), acl }
+  const { at } = JSON.parse(value.toString('utf8')) as { at: number }
+  return { createdAt: new Date(at) }
 }
 
 type UploadJson = { bucket: string; key: string; at: number; attributes: ObjectAttributes; checksum?: UploadChecksum }

@@ -48,8 +48,7 @@ export function parseAcl(text: string): Acl {
 
 const OVERRIDES = 'specific-overrides'
 const EVERYBODY_READS = makeAcl([{ scope: { kind: 'all' }, rights: R }])
-export const ACL_TEXT_MAX = 48 << 10
-const TEXT_MAX = ACL_TEXT_MAX
+const TEXT_MAX = 48 << 10
 const ENTRY = /^([a-z-]+)(?::([A-Za-z0-9._-]{1,253}))?=([A-Z+]{1,16})(?:;name=([A-Za-z0-9\-_.!~*'()%]{1,9216}))?$/
 const WORDS: readonly (readonly [string, Rights])[] = [
   ['R', R],

@@ -7,7 +7,16 @@ import type { Migrations } from './open.ts'
  * times ms since 1970, records JSON. Nothing in here opens an object: envelopes do, and only in the authority.
  */
 export type HostedSchema = {
-  buckets: { name: string; owner: string; acl: string; created_at: number }
+  /** ACLs in their text form, as the authority said them last; the higher revision counts */
+  buckets: {
+    name: string
+    /** user */
+    owner: string
+    acl: string
+    default_acl: string | null
+    acl_revision: number
+    created_at: number
+  }
   objects: ObjectRow
   /** where a sealed body lies; shared by copies. `blob` null: a composite, whose bytes are its parts' */
   bodies: BodyRow
@@ -49,8 +58,11 @@ export type ObjectRow = {
   part_set: string | null
   envelope: Buffer
   binding: Buffer
+  /** user */
   owner: string
+  /** in its text form, as the authority said it last; the higher revision counts */
   acl: string
+  acl_revision: number
   /** of what came by drive: job "/" device, and the number of its commit there */
   origin: string | null
   sequence: number | null
@@ -84,6 +96,7 @@ export type PartRow = {
 
 export const hostedMigrations: Migrations = kind => ({
   '0001-first': { up: (database: Kysely<unknown>) => first(database, kind) },
+  '0002-acls': { up: (database: Kysely<unknown>) => addAcls(database, kind) },
 })
 
 async function first(database: Kysely<unknown>, kind: DatabaseKind): Promise<void> {
@@ -177,4 +190,14 @@ async function first(database: Kysely<unknown>, kind: DatabaseKind): Promise<voi
       .on(on)
       .columns([...columns])
       .execute()
+}
+
+/** What was `private` or `public-read` stays it: both are texts of ACLs. */
+async function addAcls(database: Kysely<unknown>, { wholeNumber }: DatabaseKind): Promise<void> {
+  for (const table of ['buckets', 'objects'])
+    await database.schema
+      .alterTable(table)
+      .addColumn('acl_revision', wholeNumber, column => column.notNull().defaultTo(0))
+      .execute()
+  await database.schema.alterTable('buckets').addColumn('default_acl', 'text').execute()
 }

@@ -1,7 +1,7 @@
 import { type Kysely, sql } from 'kysely'
 import type { DatabaseKind } from './dialect.ts'
 
-/** Users, groups and domains. Every account there is gets its own user, and every access key becomes his. */
+/** Users, groups, domains, and whose buckets are. Every account there is gets its own user, and every access key becomes his. */
 export async function addDirectory(database: Kysely<unknown>, kind: DatabaseKind): Promise<void> {
   const { wholeNumber, tableEnd } = kind
   const table = (name: string) => database.schema.createTable(name).modifyEnd(tableEnd)
@@ -31,6 +31,15 @@ export async function addDirectory(database: Kysely<unknown>, kind: DatabaseKind
   await table('domains')
     .addColumn('domain', 'text', column => column.primaryKey().notNull())
     .addColumn('account', 'text', column => column.notNull().references('accounts.id'))
+    .execute()
+  await table('buckets')
+    .addColumn('name', 'text', column => column.primaryKey().notNull())
+    .addColumn('owner', 'text', column => column.notNull().references('users.id'))
+    .addColumn('account', 'text', column => column.notNull().references('accounts.id'))
+    .addColumn('acl', 'text', column => column.notNull())
+    .addColumn('default_acl', 'text')
+    .addColumn('revision', wholeNumber, column => column.notNull())
+    .addColumn('created_at', wholeNumber, column => column.notNull())
     .execute()
   await sql`insert into users (id, account, name, email, created_at, disabled_at)
     select id, id, name, null, created_at, null from accounts`.execute(database)

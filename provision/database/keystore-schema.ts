@@ -28,6 +28,16 @@ export type KeystoreSchema = {
   }
   groups: { id: string; account: string; name: string; email: string | null; created_at: number }
   members: { group_id: string; kind: MemberKind; member: string }
+  /** ACLs in their text form */
+  buckets: {
+    name: string
+    owner: string
+    account: string
+    acl: string
+    default_acl: string | null
+    revision: number
+    created_at: number
+  }
   /** verified ones; all users of the account belong to it */
   domains: { domain: string; account: string }
   credentials: {

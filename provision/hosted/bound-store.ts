@@ -19,7 +19,7 @@ export type HostedStore = MultipartStore & CopyStore & AclStore
  */
 export function boundStore(shelf: Shelf, release: KeyRelease, caller: BoundCaller): HostedStore {
   return {
-    ...bucketVerbs(shelf, caller),
+    ...bucketVerbs(shelf, release, caller),
     ...objectVerbs(shelf, release, caller),
     ...uploadVerbs(shelf, release, caller),
     ...aclVerbs(shelf, release, caller),

@@ -1,12 +1,15 @@
+import { R } from '../../access/acl/acl.ts'
+import type { KeyRelease } from '../../format/release.ts'
 import { type ObjectStore, StoreError } from '../../store/object-store.ts'
 import { dropPartSet } from './commit.ts'
-import { type BoundCaller, requireBucket, requireKnown } from './rights.ts'
+import { asked } from './release-fault.ts'
+import { type BoundCaller, denied, findBucket, mayDelete, requireBucket, requireKnown } from './rights.ts'
 import type { Change, Shelf } from './shelf.ts'
 
 export type BucketVerbs = Pick<ObjectStore, 'listBuckets' | 'headBucket' | 'createBucket' | 'deleteBucket'>
 
 /** Buckets as one caller may use them. */
-export function bucketVerbs(shelf: Shelf, caller: BoundCaller): BucketVerbs {
+export function bucketVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCaller): BucketVerbs {
   const { database } = shelf
   return {
     async listBuckets() {
@@ -14,7 +17,7 @@ export function bucketVerbs(shelf: Shelf, caller: BoundCaller): BucketVerbs {
       const rows = await database
         .selectFrom('buckets')
         .select(['name', 'created_at'])
-        .where('owner', '=', principal.account)
+        .where('owner', '=', principal.user)
         .orderBy('name')
         .execute()
       return rows.map(row => ({ name: row.name, createdAt: new Date(row.created_at) }))
@@ -22,15 +25,26 @@ export function bucketVerbs(shelf: Shelf, caller: BoundCaller): BucketVerbs {
     async headBucket(bucket) {
       const row = await database.selectFrom('buckets').selectAll().where('name', '=', bucket).executeTakeFirst()
       if (row === undefined) return null
-      await requireBucket(database, bucket, caller, 'R')
+      await requireBucket(database, bucket, caller, R)
       return { name: row.name, createdAt: new Date(row.created_at) }
     },
     async createBucket(bucket) {
-      const { principal } = requireKnown(caller)
+      const { proof } = requireKnown(caller)
       const createdAt = shelf.clock()
+      const there = await database.selectFrom('buckets').select('name').where('name', '=', bucket).executeTakeFirst()
+      if (there !== undefined) throw new StoreError('bucket-exists', `bucket ${bucket} exists`)
+      // the authority first: whose it is says who may; cut off here, its owner makes it again
+      const { owner, acl, defaultAcl, revision } = await asked(release.openBucket({ proof, bucket }))
       const made = await database
         .insertInto('buckets')
-        .values({ name: bucket, owner: principal.account, acl: 'private', created_at: createdAt.getTime() })
+        .values({
+          name: bucket,
+          owner,
+          acl,
+          default_acl: defaultAcl,
+          acl_revision: revision,
+          created_at: createdAt.getTime(),
+        })
         .onConflict(conflict => conflict.column('name').doNothing())
         .executeTakeFirst()
       if (made.numInsertedOrUpdatedRows === 0n) throw new StoreError('bucket-exists', `bucket ${bucket} exists`)
@@ -38,7 +52,8 @@ export function bucketVerbs(shelf: Shelf, caller: BoundCaller): BucketVerbs {
     },
     async deleteBucket(bucket) {
       const dead = await database.transaction().execute(async change => {
-        await requireBucket(change, bucket, caller, 'W')
+        const row = await findBucket(change, bucket)
+        if (!mayDelete(row, caller)) throw denied()
         const held = await change.selectFrom('objects').select('key').where('bucket', '=', bucket).limit(1).execute()
         if (held.length > 0) throw new StoreError('bucket-not-empty', `bucket ${bucket} holds objects`)
         // uploads left open go with it: they could never be completed
@@ -47,6 +62,8 @@ export function bucketVerbs(shelf: Shelf, caller: BoundCaller): BucketVerbs {
         return dead
       })
       await shelf.bury(dead)
+      // after it: cut off between, the name stays its owner's
+      await asked(release.closeBucket({ proof: requireKnown(caller).proof, bucket }))
     },
   }
 }

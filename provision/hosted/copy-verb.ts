@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
+import { W } from '../../access/acl/acl.ts'
 import { parseEnvelope } from '../../format/envelope.ts'
 import { encodeMetadata } from '../../format/metadata.ts'
-import type { CannedAcl, KeyRelease } from '../../format/release.ts'
+import { type KeyRelease, parseBinding } from '../../format/release.ts'
 import type { CopyStore, ObjectName } from '../../store/ability.ts'
 import { isKey } from '../../store/key.ts'
 import { type ObjectAttributes, StoreError } from '../../store/object-store.ts'
@@ -11,17 +12,7 @@ import { placeObject, shareBody } from './commit.ts'
 import { bodyOf, partOf } from './reading.ts'
 import { asked } from './release-fault.ts'
 import { type BoundCaller, findBucket, judgeRead, requireBucket, requireKnown } from './rights.ts'
-import {
-  aclOf,
-  bindingOf,
-  keyBytes,
-  keyText,
-  metadataOf,
-  partRecordOf,
-  recordOf,
-  storedObject,
-  storedPart,
-} from './rows.ts'
+import { keyBytes, keyText, metadataOf, partRecordOf, recordOf, storedObject, storedPart } from './rows.ts'
 import type { Database, Shelf } from './shelf.ts'
 
 /** Parts whose envelopes go to the authority in one message. */
@@ -35,21 +26,19 @@ export function copyVerb(shelf: Shelf, release: KeyRelease, caller: BoundCaller)
       const home = await findBucket(database, source.bucket)
       const row = judgeRead(home, await findObject(database, source.bucket, source.key), caller)
       if (row === null) return null
-      await requireBucket(database, target.bucket, caller, 'W')
+      await requireBucket(database, target.bucket, caller, W)
       const { proof, principal } = requireKnown(caller)
       if (!isKey(target.key)) throw new RangeError('key must be 1..1024 bytes of UTF-8')
       if (row.etag !== options.sourceEtag)
         throw new StoreError('precondition-failed', 'the source was replaced meanwhile')
       const from = recordOf(row)
-      const { acl: _, ...kept } = from.attributes
-      const attributes: ObjectAttributes = options.attributes ?? kept
-      const acl = aclOf(attributes.acl)
+      const attributes: ObjectAttributes = options.attributes ?? from.attributes
       const modifiedAt = shelf.clock().getTime()
       const finished = { etag: from.etag, ...(from.checksum && { checksum: from.checksum }) }
       const metadata = encodeMetadata(metadataOf({ ...target }, attributes, finished, modifiedAt))
-      const copied = await rewrapAll(database, release, { proof, row, target, acl, metadata })
+      const copied = await rewrapAll(database, release, { proof, row, target, metadata })
       const done = await database.transaction().execute(async change => {
-        await requireBucket(change, target.bucket, caller, 'W')
+        await requireBucket(change, target.bucket, caller, W)
         const set = row.part_set === null ? null : randomBytes(16).toString('hex')
         let there = await shareBody(change, row.object_id)
         for (const { part, envelope } of copied.parts) {
@@ -65,7 +54,7 @@ export function copyVerb(shelf: Shelf, release: KeyRelease, caller: BoundCaller)
               account: principal.account,
               job: null,
               envelope,
-              binding: bindingOf(principal.account, 'private'),
+              binding: copied.partBinding,
             })
             .execute()
         }
@@ -81,9 +70,9 @@ export function copyVerb(shelf: Shelf, release: KeyRelease, caller: BoundCaller)
           upload: null,
           part_set: set,
           envelope: copied.envelope,
-          binding: bindingOf(principal.account, acl),
-          owner: principal.account,
-          acl,
+          binding: copied.binding,
+          ...parseBinding(copied.binding),
+          acl_revision: 0,
           origin: null,
           sequence: null,
         }
@@ -95,19 +84,19 @@ export function copyVerb(shelf: Shelf, release: KeyRelease, caller: BoundCaller)
   }
 }
 
-type Copied = { envelope: Buffer; parts: { part: PartRow; envelope: Buffer }[] }
+type Copied = { envelope: Buffer; binding: Buffer; partBinding: Buffer; parts: { part: PartRow; envelope: Buffer }[] }
 
 /** New envelopes for the object and, of a composite, for each of its parts under the new name. */
 async function rewrapAll(
   database: Database,
   release: KeyRelease,
-  copy: { proof: Uint8Array; row: ObjectRow; target: ObjectName; acl: CannedAcl; metadata: Uint8Array },
+  copy: { proof: Uint8Array; row: ObjectRow; target: ObjectName; metadata: Uint8Array },
 ): Promise<Copied> {
-  const { proof, row, target, acl, metadata } = copy
+  const { proof, row, target, metadata } = copy
   const object = storedObject(row, (await bodyOf(database, row.object_id)).core_header)
   const destination = { bucket: target.bucket, key: target.key }
   const list = row.part_set === null ? [] : parseEnvelope(row.envelope).parts
-  const out: Copied = { envelope: row.envelope, parts: [] }
+  const out: Copied = { envelope: row.envelope, binding: row.binding, partBinding: row.binding, parts: [] }
   for (let at = 0; at === 0 || at < list.length; at += PARTS_AT_ONCE) {
     const rows: PartRow[] = []
     const parts: Parameters<KeyRelease['rewrap']>[0]['parts'] = []
@@ -122,10 +111,13 @@ async function rewrapAll(
         metadata: encodeMetadata(metadataOf(place, plain, finished, modifiedAt.getTime())),
       })
     }
-    const [envelope, ...made] = await asked(release.rewrap({ proof, object, parts, destination, acl, metadata }))
+    const { envelopes, binding, partBinding } = await asked(
+      release.rewrap({ proof, object, parts, destination, metadata }),
+    )
+    const [envelope, ...made] = envelopes
     if (envelope === undefined || made.length !== rows.length)
       throw new StoreError('busy', `the copy of ${row.bucket}/${keyText(row.key)} was answered in part; try again`)
-    out.envelope = envelope
+    Object.assign(out, { envelope, binding, partBinding })
     for (const [index, part] of rows.entries()) {
       const own = made[index]
       if (own !== undefined) out.parts.push({ part, envelope: own })

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { BodyRow, ObjectRow } from '../database/hosted-schema.ts'
 import { finder, inserter } from '../database/rows.ts'
 import { addBody, placeObject, removeObject, shareBody } from './commit.ts'
-import { aclOf, BODY_COLUMNS, jsonOf, keyBytes, OBJECT_COLUMNS } from './rows.ts'
+import { BODY_COLUMNS, jsonOf, keyBytes, OBJECT_COLUMNS } from './rows.ts'
 import type { Change } from './shelf.ts'
 import type { RegisteredBody, RegisteredObject, Taken } from './taken.ts'
 
@@ -182,7 +182,8 @@ function objectRow(object: RegisteredObject, key: Buffer, set: string | null, or
     envelope: object.envelope,
     binding: NONE,
     owner: object.account,
-    acl: aclOf(object.acl),
+    acl: object.acl,
+    acl_revision: 0,
     origin,
     sequence: object.sequence,
   }

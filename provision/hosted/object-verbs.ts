@@ -1,5 +1,6 @@
+import { R, W } from '../../access/acl/acl.ts'
 import { OBJECT } from '../../format/envelope.ts'
-import type { KeyRelease } from '../../format/release.ts'
+import { type KeyRelease, parseBinding } from '../../format/release.ts'
 import { isKey } from '../../store/key.ts'
 import type { ObjectStore } from '../../store/object-store.ts'
 import { requireLength } from '../../store/shelf.ts'
@@ -7,7 +8,7 @@ import { addBlob, addBody, placeObject, removeObject } from './commit.ts'
 import { listObjects } from './listing.ts'
 import { findPinned, openObject } from './reading.ts'
 import { type BoundCaller, findBucket, judgeRead, requireBucket, requireKnown } from './rights.ts'
-import { aclOf, bindingOf, jsonOf, keyBytes, metadataOf, RECORD_COLUMNS, recordOf } from './rows.ts'
+import { jsonOf, keyBytes, metadataOf, RECORD_COLUMNS, recordOf } from './rows.ts'
 import { sealToBlob, wrapSealed } from './sealing.ts'
 import type { Shelf } from './shelf.ts'
 
@@ -18,7 +19,7 @@ export function objectVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
   const { database } = shelf
   return {
     async put(bucket, key, body, { attributes, length, finish, condition }) {
-      await requireBucket(database, bucket, caller, 'W')
+      await requireBucket(database, bucket, caller, W)
       const { proof, principal } = requireKnown(caller)
       if (!isKey(key)) throw new RangeError('key must be 1..1024 bytes of UTF-8')
       const sealed = await sealToBlob(shelf, body)
@@ -27,17 +28,12 @@ export function objectVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
         requireLength(sealed.summary.plaintextLength, length)
         const finished = finish()
         const modifiedAt = shelf.clock().getTime()
-        const acl = aclOf(attributes.acl)
         const metadata = metadataOf({ bucket, key }, attributes, finished, modifiedAt, sealed.digest)
-        const envelope = await wrapSealed(release, proof, sealed, {
-          kind: OBJECT,
-          place: { bucket, key },
-          acl,
-          metadata,
-        })
+        const place = { bucket, key }
+        const { envelope, binding } = await wrapSealed(release, proof, sealed, { kind: OBJECT, place, metadata })
         // the commit point: from this transaction on, readers and restarts see the new object
         done = await database.transaction().execute(async change => {
-          await requireBucket(change, bucket, caller, 'W')
+          await requireBucket(change, bucket, caller, W)
           await addBlob(change, sealed.blob)
           await addBody(change, {
             object_id: sealed.summary.objectId,
@@ -63,9 +59,9 @@ export function objectVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
               upload: null,
               part_set: null,
               envelope,
-              binding: bindingOf(principal.account, acl),
-              owner: principal.account,
-              acl,
+              binding,
+              ...parseBinding(binding),
+              acl_revision: 0,
               origin: null,
               sequence: null,
             },
@@ -105,7 +101,7 @@ export function objectVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
     },
     async delete(bucket, key) {
       const dead = await database.transaction().execute(async change => {
-        await requireBucket(change, bucket, caller, 'W')
+        await requireBucket(change, bucket, caller, W)
         return removeObject(change, { bucket, key: keyBytes(key) })
       })
       if (dead === null) return false
@@ -113,7 +109,7 @@ export function objectVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
       return true
     },
     async list(bucket, query) {
-      await requireBucket(database, bucket, caller, 'R')
+      await requireBucket(database, bucket, caller, R)
       return listObjects(database, bucket, query)
     },
   }

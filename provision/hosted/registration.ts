@@ -33,7 +33,14 @@ export function registrationOf(shelf: Shelf): Registration {
     async openBucket(bucket, account) {
       await database
         .insertInto('buckets')
-        .values({ name: bucket, owner: account, acl: 'private', created_at: shelf.clock().getTime() })
+        .values({
+          name: bucket,
+          owner: account,
+          acl: 'private',
+          default_acl: null,
+          acl_revision: 0,
+          created_at: shelf.clock().getTime(),
+        })
         .onConflict(conflict => conflict.column('name').doNothing())
         .execute()
       const row = await database.selectFrom('buckets').select('owner').where('name', '=', bucket).executeTakeFirst()

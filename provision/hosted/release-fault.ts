@@ -1,9 +1,9 @@
-import { AccessError } from '../../access/fault.ts'
+import { AccessError, type AccessFault } from '../../access/fault.ts'
 import { ReleaseError, type ReleaseFault } from '../../format/release.ts'
 import { StoreError } from '../../store/object-store.ts'
 
 /** What the authority says no with, as the store and its face say it. Whatever tells an attacker more stays in the audit. */
-const told: Record<ReleaseFault, () => Error> = {
+const told: Record<ReleaseFault, (message: string) => Error> = {
   'no-credential': () => new AccessError('unknown-key', 'The access key you provided is not known here.'),
   'bad-proof': () =>
     new AccessError(
@@ -17,7 +17,19 @@ const told: Record<ReleaseFault, () => Error> = {
   'not-found': () => new StoreError('forbidden', 'Access Denied'),
   held: () => new StoreError('forbidden', 'Access Denied'),
   malformed: () => new StoreError('forbidden', 'Access Denied'),
+  exists: message => new StoreError('bucket-exists', message),
+  'malformed-acl': wrongAcl('malformed-acl'),
+  'acl-sources': wrongAcl('acl-sources'),
+  'unknown-grantee': wrongAcl('unknown-grantee'),
+  'unknown-email': wrongAcl('unknown-email'),
+  'ambiguous-email': wrongAcl('ambiguous-email'),
+  'other-owner': wrongAcl('other-owner'),
   unavailable: () => new StoreError('busy', 'The keys are not reachable at this moment. Please try again.'),
+}
+
+/** What is wrong with an ACL is told as the authority tells it: whoever asked for it has to know. */
+function wrongAcl(fault: AccessFault): (message: string) => Error {
+  return message => new AccessError(fault, message)
 }
 
 /** Asks the authority. @throws AccessError | StoreError "forbidden" | "busy" */
@@ -26,7 +38,7 @@ export async function asked<T>(answer: Promise<T>): Promise<T> {
     return await answer
   } catch (error) {
     if (!(error instanceof ReleaseError)) throw error
-    const fault = told[error.fault]()
+    const fault = told[error.fault](error.message)
     fault.cause = error
     throw fault
   }

@@ -1,9 +1,11 @@
-import { type Caller, mayDo, type Right } from '../../access/canned-acl.ts'
+import { ALL_RIGHTS, R, type Right, type Rights } from '../../access/acl/acl.ts'
+import { rightsOf, type Who } from '../../access/acl/decide.ts'
+import { parseAcl } from '../../access/acl/text.ts'
 import type { Principal } from '../../format/release.ts'
 import { StoreError } from '../../store/object-store.ts'
 import type { HostedSchema } from '../database/hosted-schema.ts'
 import { seeker } from '../database/rows.ts'
-import { aclOf, type RecordRow } from './rows.ts'
+import type { RecordRow } from './rows.ts'
 import type { Change, Database } from './shelf.ts'
 
 /**
@@ -12,20 +14,44 @@ import type { Change, Database } from './shelf.ts'
  */
 export type BoundCaller = { proof: Uint8Array; principal: Principal } | null
 export type BucketRow = HostedSchema['buckets']
+export type ObjectRights = Pick<RecordRow, 'owner' | 'acl'>
 
-export function accountOf(caller: BoundCaller): Caller {
-  return caller === null ? { kind: 'anonymous' } : { kind: 'known', id: caller.principal.account }
+const ANONYMOUS: Who = { kind: 'anonymous' }
+
+function whoOf(caller: BoundCaller): Who {
+  if (caller === null) return ANONYMOUS
+  const { user, groups, domains } = caller.principal
+  return { kind: 'known', id: user, groups: new Set(groups), domains: new Set(domains) }
 }
 
-export function mayUse(row: { owner: string; acl: string }, caller: BoundCaller, right: Right): boolean {
-  return mayDo(aclOf(row.acl), row.owner, accountOf(caller), right)
+export function mayUseBucket(row: BucketRow, caller: BoundCaller, right: Right): boolean {
+  return (bucketRights(row, caller) & right) !== 0
+}
+
+export function mayUseObject(home: BucketRow, row: ObjectRights, caller: BoundCaller, right: Right): boolean {
+  const { owner, acl } = row
+  const resource = { kind: 'object', owner, bucketOwner: home.owner, acl: parseAcl(acl) } as const
+  return (rightsOf(resource, whoOf(caller)) & right) !== 0
+}
+
+/** Its owner, or whoever has all four rights (rule 18). */
+export function mayDelete(row: BucketRow, caller: BoundCaller): boolean {
+  return bucketRights(row, caller) === ALL_RIGHTS
+}
+
+function bucketRights({ owner, acl }: BucketRow, caller: BoundCaller): Rights {
+  return rightsOf({ kind: 'bucket', owner, bucketOwner: owner, acl: parseAcl(acl) }, whoOf(caller))
 }
 
 export function denied(): StoreError {
   return new StoreError('forbidden', 'Access Denied')
 }
 
-const bucketByName = seeker<BucketRow>('buckets', ['name', 'owner', 'acl', 'created_at'], ['name'])
+const bucketByName = seeker<BucketRow>(
+  'buckets',
+  ['name', 'owner', 'acl', 'default_acl', 'acl_revision', 'created_at'],
+  ['name'],
+)
 
 /** @throws StoreError "no-bucket" */
 export async function findBucket(database: Database | Change, bucket: string): Promise<BucketRow> {
@@ -42,7 +68,7 @@ export async function requireBucket(
   right: Right,
 ): Promise<BucketRow> {
   const row = await findBucket(database, bucket)
-  if (!mayUse(row, caller, right)) throw denied()
+  if (!mayUseBucket(row, caller, right)) throw denied()
   return row
 }
 
@@ -56,15 +82,15 @@ export function requireKnown(caller: BoundCaller): NonNullable<BoundCaller> {
  * What the caller may see of an object: null when it is not there and the caller may list.
  * @throws StoreError "forbidden" - also for a missing object, to whom may not list: nothing is learned by asking
  */
-export function judgeRead<Row extends Pick<RecordRow, 'owner' | 'acl'>>(
+export function judgeRead<Row extends ObjectRights>(
   bucket: BucketRow,
   row: Row | undefined,
   caller: BoundCaller,
 ): Row | null {
   if (row === undefined) {
-    if (!mayUse(bucket, caller, 'R')) throw denied()
+    if (!mayUseBucket(bucket, caller, R)) throw denied()
     return null
   }
-  if (!mayUse(row, caller, 'R')) throw denied()
+  if (!mayUseObject(bucket, row, caller, R)) throw denied()
   return row
 }

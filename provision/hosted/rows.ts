@@ -1,7 +1,6 @@
-import { parseCannedAcl } from '../../access/canned-acl.ts'
 import type { JobId } from '../../format/bytes.ts'
 import type { ObjectMetadata } from '../../format/metadata.ts'
-import { type CannedAcl, encodeBinding, type StoredObject } from '../../format/release.ts'
+import type { StoredObject } from '../../format/release.ts'
 import type {
   Checksum,
   Finished,
@@ -33,7 +32,19 @@ export type RecordRow = Pick<ObjectRow, (typeof RECORD_COLUMNS)[number]>
 /** All of them, for statements that are made once. */
 export const OBJECT_COLUMNS: readonly (keyof ObjectRow)[] = [
   ...(['bucket', 'key', 'object_id', 'size', 'etag', 'modified_at', 'attributes', 'checksum', 'parts'] as const),
-  ...(['account', 'job', 'upload', 'part_set', 'envelope', 'binding', 'owner', 'acl', 'origin', 'sequence'] as const),
+  ...([
+    'account',
+    'job',
+    'upload',
+    'part_set',
+    'envelope',
+    'binding',
+    'owner',
+    'acl',
+    'acl_revision',
+    'origin',
+    'sequence',
+  ] as const),
 ]
 export const BODY_COLUMNS: readonly (keyof BodyRow)[] = ['object_id', 'blob', 'offset', 'length', 'core_header', 'refs']
 
@@ -45,11 +56,6 @@ export function keyText(key: Uint8Array): string {
   return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('utf8')
 }
 
-/** Closed values are read as the most private one they could mean. */
-export function aclOf(text: string | undefined): CannedAcl {
-  return parseCannedAcl(text ?? 'private') ?? 'private'
-}
-
 export function recordOf(row: RecordRow): ObjectRecord {
   const attributes = JSON.parse(row.attributes) as ObjectAttributes
   return {
@@ -58,7 +64,7 @@ export function recordOf(row: RecordRow): ObjectRecord {
     size: row.size,
     etag: row.etag,
     modifiedAt: new Date(row.modified_at),
-    attributes: { ...attributes, acl: row.acl },
+    attributes,
     ...(row.checksum !== null && { checksum: JSON.parse(row.checksum) as Checksum }),
     ...(row.parts !== null && { parts: row.parts }),
   }
@@ -114,10 +120,6 @@ export function storedPart(row: PartRow, coreHeader: Uint8Array): StoredObject {
     place: { bucket: row.bucket, key: keyText(row.key), part: { upload: row.upload, number: row.number } },
     binding: row.binding,
   }
-}
-
-export function bindingOf(owner: string, acl: CannedAcl): Buffer {
-  return encodeBinding(owner, acl)
 }
 
 /** What goes sealed into the envelope. */

@@ -4,7 +4,7 @@ import { newId, type ObjectId } from '../../format/bytes.ts'
 import { BLAKE3_256, startDigest } from '../../format/digest.ts'
 import type { EnvelopeKind } from '../../format/envelope.ts'
 import { encodeMetadata, type ObjectMetadata } from '../../format/metadata.ts'
-import type { CannedAcl, KeyRelease, ObjectPlace } from '../../format/release.ts'
+import type { KeyRelease, ObjectPlace, Wrapped } from '../../format/release.ts'
 import { asked } from './release-fault.ts'
 import type { Shelf } from './shelf.ts'
 
@@ -53,20 +53,19 @@ export async function sealToBlob(shelf: Shelf, body: AsyncIterable<Uint8Array>):
   }
 }
 
-/** Has the authority wrap the key; it judges the proof for that itself. @returns envelope */
+/** Has the authority wrap the key; it judges the proof for that itself, and reads the ACL from it. */
 export async function wrapSealed(
   release: KeyRelease,
   proof: Uint8Array,
   sealed: Sealed,
-  what: { kind: EnvelopeKind; place: ObjectPlace; acl: CannedAcl; metadata: ObjectMetadata },
-): Promise<Buffer> {
+  what: { kind: EnvelopeKind; place: ObjectPlace; metadata: ObjectMetadata },
+): Promise<Wrapped> {
   const { summary, coreHeader, objectKey } = sealed
   try {
     return await asked(
       release.wrap({
         proof,
         creation: null,
-        acl: what.acl,
         kind: what.kind,
         objectId: summary.objectId,
         coreHeader,

@@ -1,9 +1,10 @@
 import { hash, randomBytes } from 'node:crypto'
+import { R, W } from '../../access/acl/acl.ts'
 import { newId, type ObjectId } from '../../format/bytes.ts'
 import { SHA_256 } from '../../format/digest.ts'
 import { COMPOSITE, type CompositePart, encodeParts, PART, parseEnvelope } from '../../format/envelope.ts'
 import { encodeMetadata } from '../../format/metadata.ts'
-import type { KeyRelease } from '../../format/release.ts'
+import { type KeyRelease, parseBinding } from '../../format/release.ts'
 import { leastPartBytes, mostParts } from '../../store/indexed-uploads.ts'
 import { isKey } from '../../store/key.ts'
 import {
@@ -18,7 +19,7 @@ import type { HostedSchema, PartRow } from '../database/hosted-schema.ts'
 import { addBlob, addBody, dropPartSet, dropParts, placeObject } from './commit.ts'
 import { asked } from './release-fault.ts'
 import { type BoundCaller, requireBucket, requireKnown } from './rights.ts'
-import { aclOf, bindingOf, jsonOf, keyBytes, keyText, metadataOf, partRecordOf, uploadRecordOf } from './rows.ts'
+import { jsonOf, keyBytes, keyText, metadataOf, partRecordOf, uploadRecordOf } from './rows.ts'
 import { sealToBlob, wrapSealed } from './sealing.ts'
 import type { Change, Database, Shelf } from './shelf.ts'
 import { listUploads } from './upload-listing.ts'
@@ -30,7 +31,7 @@ export function uploadVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
   const { database } = shelf
   return {
     async createUpload(bucket, key, attributes, checksum) {
-      await requireBucket(database, bucket, caller, 'W')
+      await requireBucket(database, bucket, caller, W)
       const { proof, principal } = requireKnown(caller)
       if (!isKey(key)) throw new RangeError('key must be 1..1024 bytes of UTF-8')
       const startedAt = shelf.clock()
@@ -46,7 +47,7 @@ export function uploadVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
         creation: Buffer.from(proof),
       }
       await database.transaction().execute(async change => {
-        await requireBucket(change, bucket, caller, 'W')
+        await requireBucket(change, bucket, caller, W)
         await change.insertInto('uploads').values(row).execute()
       })
       return uploadRecordOf(row)
@@ -66,7 +67,7 @@ export function uploadVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
         const place = { bucket: upload.bucket, key: keyText(upload.key), part: { upload: id, number } }
         const plain = { headers: {}, metadata: {} }
         const metadata = metadataOf(place, plain, finished, modifiedAt, sealed.digest)
-        const envelope = await wrapSealed(release, proof, sealed, { kind: PART, place, acl: 'private', metadata })
+        const { envelope, binding } = await wrapSealed(release, proof, sealed, { kind: PART, place, metadata })
         row = {
           object_id: sealed.summary.objectId,
           part_set: id,
@@ -81,7 +82,7 @@ export function uploadVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
           account: principal.account,
           job: null,
           envelope,
-          binding: bindingOf(principal.account, 'private'),
+          binding,
         }
         dead = await database.transaction().execute(async change => {
           // again: it may have been completed or aborted while the bytes came
@@ -118,14 +119,12 @@ export function uploadVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
       const size = parts.reduce((sum, part) => sum + part.plaintextLength, 0)
       const modifiedAt = shelf.clock().getTime()
       const { attributes } = uploadRecordOf(upload)
-      const acl = aclOf(attributes.acl)
       const place = { bucket: upload.bucket, key: keyText(upload.key) }
       const objectKey = randomBytes(32)
-      const envelope = await asked(
+      const { envelope, binding } = await asked(
         release.wrap({
           proof,
           creation: upload.creation,
-          acl,
           kind: COMPOSITE,
           objectId,
           coreHeader: Buffer.alloc(0),
@@ -171,9 +170,9 @@ export function uploadVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
             upload: null,
             part_set: id,
             envelope,
-            binding: bindingOf(principal.account, acl),
-            owner: principal.account,
-            acl,
+            binding,
+            ...parseBinding(binding),
+            acl_revision: 0,
             origin: null,
             sequence: null,
           },
@@ -198,7 +197,7 @@ export function uploadVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
       return { upload, parts: found.slice(0, limit).map(partRecordOf), more: found.length > limit }
     },
     async listUploads(bucket, query) {
-      await requireBucket(database, bucket, caller, 'R')
+      await requireBucket(database, bucket, caller, R)
       return listUploads(database, bucket, query)
     },
   }
@@ -212,7 +211,7 @@ async function findUpload(
 ): Promise<HostedSchema['uploads']> {
   const row = await database.selectFrom('uploads').selectAll().where('id', '=', id).executeTakeFirst()
   if (row === undefined) throw new StoreError('no-upload', 'no such upload; it may have been completed or aborted')
-  await requireBucket(database, row.bucket, caller, 'W')
+  await requireBucket(database, row.bucket, caller, W)
   return row
 }
 

@@ -1,4 +1,4 @@
-import type { KeyRelease, ObjectPlace, StationProof } from '../../format/release.ts'
+import type { BucketRequest, KeyRelease, ObjectPlace, StationProof } from '../../format/release.ts'
 import { decodeProof } from '../../format/request-proof.ts'
 import type { Audit } from './audit.ts'
 import { outside, releaseError } from './refusal.ts'
@@ -47,9 +47,13 @@ export function auditedRelease(inner: KeyRelease, audit: Audit): KeyRelease {
       return told({ what: 'rewrap', who: () => signer(request.proof), about }, () => inner.rewrap(request))
     },
     bind: request => {
-      const about = () => `${named(request.object.place)} ${request.acl}`
+      const about = () => `${named(request.object.place)}, a document of ${request.document.length} bytes`
       return told({ what: 'bind', who: () => signer(request.proof), about }, () => inner.bind(request))
     },
+    openBucket: request => told(ofBucket('bucket open', request), () => inner.openBucket(request)),
+    bindBucket: request => told(ofBucket(`bucket ${request.of}`, request), () => inner.bindBucket(request)),
+    closeBucket: request => told(ofBucket('bucket close', request), () => inner.closeBucket(request)),
+    names: inner.names,
     job: proof => told(byStation('job', proof), () => inner.job(proof)),
     metadataKey: (proof, record) => told(byStation('metadata-key', proof), () => inner.metadataKey(proof, record)),
     reseal: (proof, record) => told(byStation('reseal', proof), () => inner.reseal(proof, record)),
@@ -61,6 +65,10 @@ export function auditedRelease(inner: KeyRelease, audit: Audit): KeyRelease {
 
 function byStation(what: string, { station, job, device }: StationProof) {
   return { what, who: () => `station ${station}`, about: () => `job ${job} device ${device}` }
+}
+
+function ofBucket(what: string, { proof, bucket }: BucketRequest) {
+  return { what, who: () => signer(proof), about: () => bucket }
 }
 
 function named({ bucket, key, part }: ObjectPlace): string {

@@ -10,7 +10,10 @@ import { accountsOf } from './accounts.ts'
 import { administrationOf } from './administration.ts'
 import { openAudit } from './audit.ts'
 import { auditedRelease } from './audited.ts'
+import { bucketVerbs } from './bucket-verbs.ts'
+import { bucketsOf } from './buckets.ts'
 import { devicesOf } from './devices.ts'
+import { directoryOf, namesOf } from './directory.ts'
 import { epochsOf } from './epochs.ts'
 import { makeFacts, readFacts } from './facts.ts'
 import { groupsOf } from './groups.ts'
@@ -69,11 +72,18 @@ export async function openAuthority(config: AuthorityConfig): Promise<Authority>
     const groups = groupsOf({ database, accounts, users, memberships, clock })
     const jobs = jobsOf({ database, token, accounts, orderSpki: facts.grantSpki, clock })
     const epochs = epochsOf(database, token, clock)
-    const proofs = proofsOf(accounts, virtualHostSuffix, clock)
-    const objects = objectsOf(database, epochs, accounts, jobs)
+    const proofs = proofsOf({ accounts, users, memberships, hostSuffix: virtualHostSuffix, clock })
+    const buckets = bucketsOf(database, clock)
+    const objects = objectsOf(database, { epochs, accounts, users, buckets, jobs })
     const intake = intakeOf({ database, token, accounts, jobs, epochs, facts, clock })
     const devices = devicesOf({ database, token, jobs, facts, clock })
-    const verbs = releaseVerbs({ proofs, accounts, epochs, objects })
+    const directory = directoryOf(users, groups)
+    const verbs = {
+      ...releaseVerbs({ proofs, accounts, epochs, objects, buckets, directory }),
+      ...bucketVerbs({ proofs, buckets, directory }),
+      ...proofVerbs(proofs),
+      names: namesOf(database),
+    }
     const caFingerprint = hash('sha256', facts.caCertificate, 'hex')
     const status = async () => ({
       processId: process.pid,
@@ -83,11 +93,12 @@ export async function openAuthority(config: AuthorityConfig): Promise<Authority>
     })
     let closed: Promise<void> | null = null
     return {
-      release: auditedRelease({ ...verbs, ...intake, ...proofVerbs(proofs) }, audit),
+      release: auditedRelease({ ...verbs, ...intake }, audit),
       administration: administrationOf({
         accounts,
         users,
         groups,
+        buckets,
         jobs,
         devices,
         intake,

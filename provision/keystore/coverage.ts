@@ -1,19 +1,18 @@
 import { percentDecode, queryPairs } from '../../access/canonical.ts'
-import { CANNED_ACLS, type CannedAcl, type ObjectPlace } from '../../format/release.ts'
+import type { ObjectPlace } from '../../format/release.ts'
 import type { RequestProof } from '../../format/request-proof.ts'
 
 /** What a signed request is about, read from the signed bytes alone. All pure. */
 export type SignedTarget = {
   method: string
   bucket: string
+  /** empty: the bucket itself */
   key: string
   query: ReadonlyMap<string, string>
   copySource: { bucket: string; key: string } | null
-  /** x-amz-acl; null: one that is none of ours */
-  acl: CannedAcl | null
 }
 
-/** @param hostSuffix - `bucket.<suffix>` hosts name the bucket; null: path style only. @returns null - names no object */
+/** @param hostSuffix - `bucket.<suffix>` hosts name the bucket; null: path style only. @returns null - names no bucket */
 export function signedTarget(proof: RequestProof, hostSuffix: string | null): SignedTarget | null {
   const path = utf8(percentDecode(proof.rawPath))
   const pairs = queryPairs(proof.rawQuery)
@@ -28,15 +27,13 @@ export function signedTarget(proof: RequestProof, hostSuffix: string | null): Si
   const host = (signedHeader(proof, 'host') ?? '').toLowerCase().replace(/:\d+$/, '')
   const virtual = hostSuffix !== null && host.endsWith(`.${hostSuffix}`) ? host.slice(0, -hostSuffix.length - 1) : null
   const place = virtual === null ? split(path.slice(1)) : { bucket: virtual, key: path.slice(1) }
-  if (place === null || place.key === '') return null
+  if (place === null) return null
   const source = signedHeader(proof, 'x-amz-copy-source')
-  const acl = signedHeader(proof, 'x-amz-acl') ?? 'private'
   return {
     method: proof.method,
     ...place,
     query,
     copySource: source === undefined ? null : copySourceOf(source),
-    acl: CANNED_ACLS.find(each => each === acl) ?? null,
   }
 }
 
@@ -78,8 +75,20 @@ export function coversAcl(target: SignedTarget, place: ObjectPlace): boolean {
   )
 }
 
+/** A request about the bucket itself. @param sub - the one subresource that it names; null: none */
+export function coversBucket(target: SignedTarget, method: string, bucket: string, sub: string | null): boolean {
+  return (
+    target.method === method &&
+    target.bucket === bucket &&
+    target.key === '' &&
+    (sub === null || target.query.has(sub)) &&
+    onlyQuery(target, name => name === sub)
+  )
+}
+
+/** Objects of the same name; a bucket is none. */
 export function samePlace(a: { bucket: string; key: string }, b: { bucket: string; key: string }): boolean {
-  return a.bucket === b.bucket && a.key === b.key
+  return a.key !== '' && a.bucket === b.bucket && a.key === b.key
 }
 
 export function signedHeader(proof: RequestProof, name: string): string | undefined {
@@ -98,6 +107,7 @@ function copySourceOf(header: string): SignedTarget['copySource'] {
 
 function split(path: string): { bucket: string; key: string } | null {
   const cut = path.indexOf('/')
+  if (cut < 0) return path === '' ? null : { bucket: path, key: '' }
   return cut < 1 ? null : { bucket: path.slice(0, cut), key: path.slice(cut + 1) }
 }
 

@@ -1,9 +1,14 @@
 import type { Kysely } from 'kysely'
+import { MEMBERSHIPS_MAX } from '../../format/release.ts'
 import type { KeystoreSchema } from '../database/keystore-schema.ts'
 import { Lru } from './lru.ts'
 
 /** What somebody is a member of at this moment: every group, nested ones too, and the domains of his account. */
-export type Membership = { groups: ReadonlySet<string>; domains: ReadonlySet<string> }
+export type Membership = {
+  groups: ReadonlySet<string>
+  domains: ReadonlySet<string>
+  lists: { groups: string[]; domains: string[] }
+}
 
 export type Memberships = {
   of(user: { id: string; account: string }): Promise<Membership>
@@ -13,8 +18,6 @@ export type Memberships = {
 
 /** Groups in groups are followed so far; what lies deeper gives nothing (rule 10). */
 export const NESTING_MAX = 8
-/** Of one user; further ones give nothing. */
-export const GROUPS_MAX = 1000
 const CACHED_MAX = 10_000
 
 export function membershipsOf(database: Kysely<KeystoreSchema>): Memberships {
@@ -27,7 +30,7 @@ export function membershipsOf(database: Kysely<KeystoreSchema>): Memberships {
       .where('kind', '=', kind)
       .where('member', 'in', members)
       .orderBy('group_id')
-      .limit(GROUPS_MAX)
+      .limit(MEMBERSHIPS_MAX)
       .execute()
     return rows.map(each => each.group_id)
   }
@@ -41,12 +44,19 @@ export function membershipsOf(database: Kysely<KeystoreSchema>): Memberships {
       let found = await groupsWith('user', [id])
       for (let level = 1; found.length > 0 && level <= NESTING_MAX; level++) {
         // a circle brings nothing new, and so ends
-        const fresh = found.filter(each => !groups.has(each)).slice(0, GROUPS_MAX - groups.size)
+        const fresh = found.filter(each => !groups.has(each)).slice(0, MEMBERSHIPS_MAX - groups.size)
         for (const each of fresh) groups.add(each)
         found = fresh.length === 0 || level === NESTING_MAX ? [] : await groupsWith('group', fresh)
       }
-      const domains = await database.selectFrom('domains').select('domain').where('account', '=', account).execute()
-      const membership = { groups, domains: new Set(domains.map(each => each.domain)) }
+      const rows = await database
+        .selectFrom('domains')
+        .select('domain')
+        .where('account', '=', account)
+        .orderBy('domain')
+        .limit(MEMBERSHIPS_MAX)
+        .execute()
+      const domains = rows.map(each => each.domain)
+      const membership = { groups, domains: new Set(domains), lists: { groups: [...groups], domains } }
       mine.set(id, membership)
       return membership
     },

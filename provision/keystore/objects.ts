@@ -1,5 +1,8 @@
 import type { Kysely } from 'kysely'
-import { type Caller, mayDo } from '../../access/canned-acl.ts'
+import { type Acl, NO_ENTRIES, R, WA } from '../../access/acl/acl.ts'
+import { rightsOf, type Who } from '../../access/acl/decide.ts'
+import { encodeAcl, parseAcl } from '../../access/acl/text.ts'
+import { AccessError } from '../../access/fault.ts'
 import { type ObjectContext, objectContextHash } from '../../format/context.ts'
 import {
   COMPOSITE,
@@ -11,23 +14,30 @@ import {
   parseEnvelope,
 } from '../../format/envelope.ts'
 import type { EpochKeys } from '../../format/epoch-key.ts'
-import { CANNED_ACLS, type CannedAcl, encodeBinding, parseBinding, type StoredObject } from '../../format/release.ts'
+import { encodeBinding, parseBinding, type StoredObject } from '../../format/release.ts'
 import type { KeystoreSchema } from '../database/keystore-schema.ts'
 import { seeker } from '../database/rows.ts'
 import type { Accounts, KnownAccount } from './accounts.ts'
+import type { Buckets } from './buckets.ts'
 import { samePlace } from './coverage.ts'
 import { type Epochs, NO_JOB } from './epochs.ts'
 import type { Jobs } from './jobs.ts'
 import { Lru } from './lru.ts'
 import { isListed, openObjectKey } from './opening.ts'
 import { denied } from './refusal.ts'
+import type { Users } from './users.ts'
 
 /** An object whose binding was looked up and whose key-encrypting key is at hand; nothing of it is opened yet. */
 export type Bound = {
   envelope: Envelope
   context: ObjectContext
-  owner: KnownAccount
-  acl: CannedAcl
+  /** whose epoch it is under */
+  account: KnownAccount
+  /** user */
+  owner: string
+  /** of the bucket that it lies in, when that is known here */
+  bucketOwner: string | null
+  acl: Acl
   stored: StoredObject
   keys: EpochKeys
 }
@@ -40,25 +50,34 @@ export type Objects = {
   open(bound: Bound): Buffer
   /** Parts that the composite lists, in the order asked; each bound as the composite is. */
   parts(composite: Bound, asked: StoredObject[]): Promise<Bound[]>
-  setAcl(context: ObjectContext, acl: CannedAcl): Promise<void>
+  /** @returns its revision */
+  setAcl(context: ObjectContext, acl: Acl): Promise<number>
   /** Sets the ACL only where a row voids what the envelope says. */
-  renewAcl(context: ObjectContext, acl: CannedAcl): Promise<void>
+  renewAcl(context: ObjectContext, acl: Acl): Promise<void>
 }
 
 const BINDINGS_CACHED_MAX = 50_000
 const rowByPlace = seeker<Pick<KeystoreSchema['bindings'], 'place' | 'acl'>>('bindings', ['acl'], ['place'])
 
-export function mayRead(bound: Bound, account: string | null): boolean {
-  const who: Caller = account === null ? { kind: 'anonymous' } : { kind: 'known', id: account }
-  return mayDo(bound.acl, bound.owner.id, who, 'R')
+export function mayRead(bound: Bound, who: Who): boolean {
+  return (rightsOf({ kind: 'object', ...bound }, who) & R) !== 0
+}
+
+export function mayChangeAcl(bound: Bound, who: Who): boolean {
+  return (rightsOf({ kind: 'object', ...bound }, who) & WA) !== 0
 }
 
 export function objectsOf(
   database: Kysely<KeystoreSchema>,
-  epochs: Epochs,
-  accounts: Accounts,
-  jobs: Pick<Jobs, 'known'>,
+  on: {
+    epochs: Epochs
+    accounts: Accounts
+    users: Pick<Users, 'byId'>
+    buckets: Pick<Buckets, 'find'>
+    jobs: Pick<Jobs, 'known'>
+  },
 ): Objects {
+  const { epochs, accounts, users, buckets, jobs } = on
   // the ACL of a place, null where there is no row: this process alone writes them
   const rows = new Lru<string, string | null>(BINDINGS_CACHED_MAX)
   const rowOf = async (context: ObjectContext): Promise<string | null> => {
@@ -85,12 +104,12 @@ export function objectsOf(
       envelope.kekKind !== (byDrive ? EPOCH_KEK : KEYSTORE_KEK)
     )
       throw denied('said to be of another job than its epoch')
-    const owner = await accounts.byId(epoch.account)
-    if (owner === null || owner.disabled) throw denied('its account is switched off')
+    const account = await accounts.byId(epoch.account)
+    if (account === null || account.disabled) throw denied('its account is switched off')
     if ((envelope.kind === PART) !== (stored.place.part !== undefined))
       throw denied('a part, and only a part, has a number')
     const context: ObjectContext = {
-      account: owner.id,
+      account: account.id,
       job: epoch.job,
       bucket: stored.place.bucket,
       key: stored.place.key,
@@ -98,38 +117,42 @@ export function objectsOf(
       binding: stored.binding,
       ...(stored.place.part && { part: stored.place.part }),
     }
-    const acl = await liveAcl(context, stored, owner)
-    return { envelope, context, owner, acl, stored, keys: await epochs.keys(epoch) }
+    const { owner, acl } = await live(context, stored, account)
+    const bucketOwner = (await buckets.find(context.bucket))?.owner ?? null
+    return { envelope, context, account, owner, bucketOwner, acl, stored, keys: await epochs.keys(epoch) }
   }
-  const liveAcl = async (context: ObjectContext, stored: StoredObject, owner: KnownAccount): Promise<CannedAcl> => {
-    let first: CannedAcl
+  const live = async (
+    context: ObjectContext,
+    stored: StoredObject,
+    account: KnownAccount,
+  ): Promise<{ owner: string; acl: Acl }> => {
+    let first: { owner: string; acl: string }
     if (context.job !== null) {
       const { order } = await jobs.known(context.job)
       if (!order.buckets.includes(context.bucket)) throw denied('its bucket is not in the job order')
       if (stored.binding.length > 0) throw denied('what came by drive carries no binding')
-      first = order.acl
+      first = { owner: account.id, acl: order.acl }
     } else {
-      const binding = parseBinding(stored.binding)
-      if (binding.owner !== owner.id) throw denied('its binding names another owner')
-      first = binding.acl
+      first = parseBinding(stored.binding)
+      if ((await users.byId(first.owner))?.account !== account.id) throw denied('its binding names an owner elsewhere')
     }
     const row = await rowOf(context)
-    if (row === null) return first
-    const live = CANNED_ACLS.find(each => each === row)
-    if (live === undefined) throw denied('its binding holds an ACL that is not known here')
-    return live
+    return { owner: first.owner, acl: readAcl(row ?? first.acl) }
   }
   const open: Objects['open'] = ({ envelope, stored, context, keys }) =>
     openObjectKey(keys.wrapKey, envelope, stored.coreHeader, context)
   const setAcl: Objects['setAcl'] = async (context, acl) => {
-    await database
+    const text = encodeAcl(acl)
+    const row = await database
       .insertInto('bindings')
-      .values({ place: placeOf(context), acl, revision: 1 })
+      .values({ place: placeOf(context), acl: text, revision: 1 })
       .onConflict(conflict =>
-        conflict.column('place').doUpdateSet(eb => ({ acl, revision: eb('bindings.revision', '+', 1) })),
+        conflict.column('place').doUpdateSet(eb => ({ acl: text, revision: eb('bindings.revision', '+', 1) })),
       )
-      .execute() // commit point: from here on the new ACL is in force
+      .returning('revision')
+      .executeTakeFirstOrThrow() // commit point: from here on the new ACL is in force
     rows.delete(placeOf(context).toString('base64'))
+    return row.revision
   }
   return {
     bind,
@@ -140,8 +163,8 @@ export function objectsOf(
       const out: Bound[] = []
       for (const stored of asked) {
         const part = await bind(stored)
-        // a composite may list anything: only parts of its own owner, job and name are its parts
-        const own = part.owner.id === composite.owner.id && part.context.job === composite.context.job
+        // a composite may list anything: only parts of its own account, job and name are its parts
+        const own = part.account.id === composite.account.id && part.context.job === composite.context.job
         if (part.envelope.kind !== PART || !own || !samePlace(part.context, composite.context))
           throw denied('not a part of this object')
         if (!isListed(part.envelope, listed.get(part.envelope.objectId))) throw denied('a part that is not listed')
@@ -165,6 +188,15 @@ function placeOf({ binding: _, ...place }: ObjectContext): Buffer {
   return objectContextHash(place)
 }
 
-export function bindingOf(owner: string, kind: Envelope['kind'], acl: CannedAcl): Buffer {
-  return encodeBinding(owner, kind === PART ? 'private' : acl)
+export function bindingOf(owner: string, kind: Envelope['kind'], acl: Acl): Buffer {
+  return encodeBinding(owner, encodeAcl(kind === PART ? NO_ENTRIES : acl))
+}
+
+function readAcl(text: string): Acl {
+  try {
+    return parseAcl(text)
+  } catch (cause) {
+    if (cause instanceof AccessError) throw denied('its binding holds an ACL that cannot be read')
+    throw cause
+  }
 }

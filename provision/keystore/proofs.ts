@@ -1,4 +1,5 @@
 import { hash, type KeyObject } from 'node:crypto'
+import type { Who } from '../../access/acl/decide.ts'
 import type { WireHeader } from '../../access/canonical.ts'
 import { type ChunkClaim, chainHolds, verifyChunk } from '../../access/chunk-claim.ts'
 import { AccessError } from '../../access/fault.ts'
@@ -12,8 +13,16 @@ import { decodeProof, encodeProof, type RequestProof } from '../../format/reques
 import type { Accounts, Credential } from './accounts.ts'
 import { type SignedTarget, signedTarget } from './coverage.ts'
 import { Lru } from './lru.ts'
+import type { Memberships } from './memberships.ts'
+import type { Users } from './users.ts'
 
-export type Judged = { principal: Principal; proof: RequestProof; target: SignedTarget | null }
+export type Judged = {
+  principal: Principal
+  /** the same for the decision on ACLs */
+  who: Who
+  proof: RequestProof
+  target: SignedTarget | null
+}
 
 /** Judges what callers signed, with secrets that never leave this process. */
 export type Proofs = {
@@ -33,7 +42,14 @@ const SOUND_MAX = 2000
 const SIGNING_KEYS_MAX = 10_000
 const HEX_DIGEST = /^[0-9a-f]{64}$/
 
-export function proofsOf(accounts: Accounts, hostSuffix: string | null, clock: () => number): Proofs {
+export function proofsOf(on: {
+  accounts: Accounts
+  users: Pick<Users, 'byId'>
+  memberships: Memberships
+  hostSuffix: string | null
+  clock: () => number
+}): Proofs {
+  const { accounts, users, memberships, hostSuffix, clock } = on
   const keys = new Lru<string, { secret: string; key: KeyObject }>(SIGNING_KEYS_MAX)
   const keyOf = (credential: Credential, proof: RequestProof): KeyObject => {
     const name = `${credential.accessKey}/${scopeText(proof)}`
@@ -67,11 +83,13 @@ export function proofsOf(accounts: Accounts, hostSuffix: string | null, clock: (
       if (!forgiven) throw new ReleaseError(untimely ?? 'bad-proof', verdict.message)
     }
     // after the signature: whoever cannot sign learns nothing of the key's state
-    const account = await accounts.byId(credential.account)
-    if (credential.disabled || account === null || account.disabled)
-      throw new ReleaseError('disabled', 'this access key, or its account, is switched off')
-    const principal = { account: account.id, name: account.name, accessKey: credential.accessKey }
-    return { principal, proof, target, key: keyOf(credential, proof) }
+    const [account, user] = [await accounts.byId(credential.account), await users.byId(credential.user)]
+    if (credential.disabled || account === null || account.disabled || user === null || user.disabled)
+      throw new ReleaseError('disabled', 'this access key, its user or its account is switched off')
+    const { groups, domains, lists } = await memberships.of(user)
+    const principal = { account: account.id, user: user.id, name: user.name, accessKey: credential.accessKey, ...lists }
+    const who = { kind: 'known', id: user.id, groups, domains } as const
+    return { principal, who, proof, target, key: keyOf(credential, proof) }
   }
   return {
     judge: bytes => believed(bytes, 'counts'),

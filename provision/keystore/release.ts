@@ -1,20 +1,18 @@
 import { hash } from 'node:crypto'
+import { type Acl, NO_ENTRIES, W } from '../../access/acl/acl.ts'
+import { mayDo, type Who } from '../../access/acl/decide.ts'
+import type { Directory } from '../../access/acl/grantees.ts'
+import { encodeAcl } from '../../access/acl/text.ts'
 import type { ObjectContext } from '../../format/context.ts'
 import { COMPOSITE, type EnvelopeFields, encodeParts, KEYSTORE_KEK, PART, sealEnvelope } from '../../format/envelope.ts'
 import { sealMetadata } from '../../format/metadata.ts'
 import type { KeyRelease, ObjectPlace, Principal, WrapRequest } from '../../format/release.ts'
 import type { Accounts, KnownAccount } from './accounts.ts'
-import {
-  coversAcl,
-  coversCreation,
-  coversRead,
-  coversWrite,
-  type SignedTarget,
-  samePlace,
-  signedHeader,
-} from './coverage.ts'
+import { changedAcl, newObjectAcl } from './asked-acl.ts'
+import type { Buckets } from './buckets.ts'
+import { coversAcl, coversCreation, coversRead, coversWrite, type SignedTarget, samePlace } from './coverage.ts'
 import { type Epochs, NO_JOB } from './epochs.ts'
-import { type Bound, bindingOf, isWhole, mayRead, type Objects } from './objects.ts'
+import { type Bound, bindingOf, isWhole, mayChangeAcl, mayRead, type Objects } from './objects.ts'
 import { checkBody, headerHash } from './opening.ts'
 import type { Judged, Proofs } from './proofs.ts'
 import { denied } from './refusal.ts'
@@ -22,8 +20,15 @@ import { denied } from './refusal.ts'
 type Verbs = Pick<KeyRelease, 'wrap' | 'release' | 'rewrap' | 'bind'>
 
 /** The calls of the public store: each is judged by the caller's own signature and by what this process knows. */
-export function releaseVerbs(on: { proofs: Proofs; accounts: Accounts; epochs: Epochs; objects: Objects }): Verbs {
-  const { proofs, accounts, epochs, objects } = on
+export function releaseVerbs(on: {
+  proofs: Proofs
+  accounts: Accounts
+  epochs: Epochs
+  objects: Objects
+  buckets: Buckets
+  directory: Directory
+}): Verbs {
+  const { proofs, accounts, epochs, objects, buckets, directory } = on
 
   const ownerOf = async (principal: Principal): Promise<KnownAccount> => {
     const account = await accounts.byId(principal.account)
@@ -48,10 +53,10 @@ export function releaseVerbs(on: { proofs: Proofs; accounts: Accounts; epochs: E
     const core = headerHash(kind, objectId, coreHeader)
     return { envelope: sealEnvelope(keys.wrapKey, objectKey, full, core, context), context }
   }
-  const readable = async (stored: Parameters<Objects['bind']>[0], account: string | null): Promise<Bound> => {
+  const readable = async (stored: Parameters<Objects['bind']>[0], who: Who): Promise<Bound> => {
     const bound = await objects.bind(stored)
     if (!isWhole(bound.envelope)) throw denied('a part is read through its composite only')
-    if (!mayRead(bound, account)) throw denied('the binding does not give this caller R')
+    if (!mayRead(bound, who)) throw denied('the binding does not give this caller R')
     return bound
   }
 
@@ -62,20 +67,25 @@ export function releaseVerbs(on: { proofs: Proofs; accounts: Accounts; epochs: E
       const target = needTarget(judged)
       if (!coversWrite(target, place)) throw denied('the proof does not cover this write')
       if ((kind === PART) !== (place.part !== undefined)) throw denied('a part, and only a part, has a number')
-      await requireAskedAcl(request, judged, target)
+      if ((kind === COMPOSITE) !== (request.creation !== null))
+        throw denied('a composite, and only a composite, was asked for by the request that began its upload')
+      const asking = request.creation === null ? judged : await creationOf(request, request.creation, judged, target)
       requireOneBody(request)
       checkBody(request, coreHeader, request.objectKey)
       const owner = await ownerOf(judged.principal)
       const digest = Buffer.from(request.digest)
       const fields = { kind, objectId, plaintextLength, bodyLength, digestId, digest, parts: request.parts }
-      const binding = bindingOf(owner.id, kind, request.acl)
-      return (await sealFor(owner, request.objectKey, fields, coreHeader, place, binding, request.metadata)).envelope
+      const { user } = judged.principal
+      const acl = kind === PART ? NO_ENTRIES : await newAcl(asking, place)
+      const binding = bindingOf(user, kind, acl)
+      const made = await sealFor(owner, request.objectKey, fields, coreHeader, place, binding, request.metadata)
+      return { envelope: made.envelope, binding }
     },
     async release({ proof, object, parts }) {
       const judged = proof === null ? null : await proofs.judge(proof)
       if (judged !== null && !coversRead(needTarget(judged), object.place))
         throw denied('the proof is for another object or another request')
-      const bound = await readable(object, judged?.principal.account ?? null)
+      const bound = await readable(object, judged?.who ?? ANONYMOUS)
       const key = objects.open(bound)
       if (bound.envelope.kind !== COMPOSITE) {
         if (parts.length > 0) throw denied('only a composite has parts')
@@ -83,7 +93,7 @@ export function releaseVerbs(on: { proofs: Proofs; accounts: Accounts; epochs: E
       }
       return (await objects.parts(bound, parts)).map(objects.open)
     },
-    async rewrap({ proof, object, parts, destination, acl, metadata }) {
+    async rewrap({ proof, object, parts, destination, metadata }) {
       const judged = await proofs.judge(proof)
       const target = needTarget(judged)
       if (
@@ -92,25 +102,26 @@ export function releaseVerbs(on: { proofs: Proofs; accounts: Accounts; epochs: E
         !samePlace(target.copySource, object.place)
       )
         throw denied('the proof is no copy of this object to this name')
-      if (destination.part === undefined && target.acl !== acl)
-        throw denied('the ACL is not the one that was signed for')
-      const source = await readable(object, judged.principal.account)
+      await requireWrite(destination.bucket, judged.who)
+      const source = await readable(object, judged.who)
       if (source.envelope.kind === COMPOSITE && destination.part !== undefined)
         throw denied('a composite does not become a part')
       const owner = await ownerOf(judged.principal)
+      const { user } = judged.principal
+      const acl = destination.part === undefined ? await newAcl(judged, destination) : NO_ENTRIES
       const copy = async (from: Bound, to: ObjectPlace, sealed: Uint8Array): Promise<Buffer> => {
         const { objectId, plaintextLength, bodyLength, digestId, digest, parts: list, kind: old } = from.envelope
         const kind = to.part === undefined ? old : PART
         const fields = { kind, objectId, plaintextLength, bodyLength, digestId, digest, parts: list }
         const key = objects.open(from)
-        const binding = bindingOf(owner.id, kind, acl)
+        const binding = bindingOf(user, kind, acl)
         const made = await sealFor(owner, key, fields, from.stored.coreHeader, to, binding, sealed)
         key.fill(0)
         // a row for this very place would otherwise outlive the ACL that the copy asked for
-        await objects.renewAcl(made.context, acl)
+        await objects.renewAcl(made.context, kind === PART ? NO_ENTRIES : acl)
         return made.envelope
       }
-      const out = [await copy(source, destination, metadata)]
+      const envelopes = [await copy(source, destination, metadata)]
       const found = await objects.parts(
         source,
         parts.map(each => each.object),
@@ -118,39 +129,52 @@ export function releaseVerbs(on: { proofs: Proofs; accounts: Accounts; epochs: E
       for (const [at, part] of found.entries()) {
         const number = part.stored.place.part
         if (number === undefined) throw denied('a part without its number')
-        out.push(await copy(part, { ...destination, part: number }, parts[at]?.metadata ?? Buffer.alloc(0)))
+        envelopes.push(await copy(part, { ...destination, part: number }, parts[at]?.metadata ?? Buffer.alloc(0)))
       }
-      return out
+      const kind = destination.part === undefined ? source.envelope.kind : PART
+      return { envelopes, binding: bindingOf(user, kind, acl), partBinding: bindingOf(user, PART, NO_ENTRIES) }
     },
-    async bind({ proof, object, acl }) {
+    async bind({ proof, object, document }) {
       const judged = await proofs.judge(proof)
       const target = needTarget(judged)
       if (!coversAcl(target, object.place)) throw denied('the proof is for no change of this ACL')
-      if (signedHeader(judged.proof, 'x-amz-acl') !== acl) throw denied('the ACL is not the one that was signed for')
       const bound = await objects.bind(object)
       if (!isWhole(bound.envelope)) throw denied('a part has no ACL of its own')
-      if (bound.owner.id !== judged.principal.account) throw denied("only the object's owner may change its ACL")
+      if (!mayChangeAcl(bound, judged.who)) throw denied('the binding does not give this caller WA')
       objects.open(bound).fill(0) // that there is such an object of that name
-      await objects.setAcl(bound.context, acl)
+      const acl = await changedAcl(judged.proof, document, 'object', bound, directory)
+      return { acl: encodeAcl(acl), revision: await objects.setAcl(bound.context, acl) }
     },
   }
 
-  async function requireAskedAcl(request: WrapRequest, judged: Judged, target: SignedTarget): Promise<void> {
-    if (request.kind === PART) {
-      if (request.acl !== 'private') throw denied('a part has no ACL of its own')
-      return
-    }
-    if (request.creation === null) {
-      if (target.acl !== request.acl) throw denied('the ACL is not the one that was signed for')
-      return
-    }
-    const creation = await proofs.judgeCreation(request.creation)
-    const created = needTarget(creation)
-    const fits = coversCreation(created, request.place) && target.query.has('uploadId')
-    if (!fits || creation.principal.account !== judged.principal.account || created.acl !== request.acl)
-      throw denied('the upload was not created so')
+  async function newAcl({ proof, principal }: Judged, { bucket }: ObjectPlace): Promise<Acl> {
+    return newObjectAcl(proof, principal.user, await buckets.find(bucket), directory)
+  }
+
+  /** @throws ReleaseError "denied" */
+  async function requireWrite(name: string, who: Who): Promise<void> {
+    const bucket = await buckets.find(name)
+    if (bucket === null) throw denied('the bucket is not known here')
+    const { owner, acl } = bucket
+    if (!mayDo({ kind: 'bucket', owner, bucketOwner: owner, acl }, who, W))
+      throw denied('the bucket does not give this caller W')
+  }
+
+  /** The request that began the upload that this one completes: what it asked for holds. */
+  async function creationOf(
+    request: WrapRequest,
+    creation: Uint8Array,
+    judged: Judged,
+    target: SignedTarget,
+  ): Promise<Judged> {
+    const created = await proofs.judgeCreation(creation)
+    const fits = coversCreation(needTarget(created), request.place) && target.query.has('uploadId')
+    if (!fits || created.principal.user !== judged.principal.user) throw denied('the upload was not created so')
+    return created
   }
 }
+
+const ANONYMOUS: Who = { kind: 'anonymous' }
 
 function needTarget(judged: Judged): SignedTarget {
   if (judged.target === null) throw denied('the proof names no object')

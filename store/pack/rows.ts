@@ -108,10 +108,10 @@ function objectOf(list: ObjectList): ObjectRow {
   return row
 }
 
-function isPlain({ headers, metadata, contentType, link, acl }: ObjectAttributes): boolean {
+function isPlain({ headers, metadata, contentType, link }: ObjectAttributes): boolean {
   for (const _ in headers) return false
   for (const _ in metadata) return false
-  return contentType === undefined && link === undefined && acl === undefined
+  return contentType === undefined && link === undefined
 }
 
 export function readObject(index: Index, bucket: string, key: string): ObjectRow | null {

@@ -1,5 +1,4 @@
 import { isAscii } from 'node:buffer'
-import { parseCannedAcl } from '../../access/canned-acl.ts'
 import type { Checksum, ObjectAttributes, ObjectRecord } from '../object-store.ts'
 import { S3Error } from './fault.ts'
 import { header, type S3Request, toWire } from './message.ts'
@@ -10,7 +9,7 @@ const kept = ['cache-control', 'content-disposition', 'content-encoding', 'conte
 const mostMetadataBytes = 2048
 
 /** What asks for something this face does not do: doing it half would be a silent downgrade. */
-const refused = /^x-amz-(tagging|website-redirect-location|object-lock-|grant-|server-side-encryption)/
+const refused = /^x-amz-(tagging|website-redirect-location|object-lock-|server-side-encryption)/
 
 /**
  * What the uploader says of an object. Metadata goes in and out as the bytes that came: UTF-8 as text, RFC 2047 words untouched.
@@ -46,16 +45,7 @@ export function readAttributes(request: S3Request): ObjectAttributes {
   if (storageClass !== undefined && storageClass !== 'STANDARD') {
     throw new S3Error('NotImplemented', 'The only storage class here is STANDARD.')
   }
-  const acl = readCannedAcl(request)
-  return acl ? { ...attributes, acl } : attributes
-}
-
-export function readCannedAcl(request: S3Request): string | undefined {
-  const text = header(request, 'x-amz-acl')
-  if (text === undefined) return undefined
-  const acl = parseCannedAcl(text.toLowerCase())
-  if (!acl) throw new S3Error('NotImplemented', 'The canned ACLs here are private and public-read.')
-  return acl
+  return attributes
 }
 
 /** Headers of a 200, 206 and 304 about an object. */

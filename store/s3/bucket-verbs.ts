@@ -1,7 +1,6 @@
 import { childText } from '../../access/xml.ts'
-import { hasAcl } from '../ability.ts'
 import { StoreError } from '../object-store.ts'
-import { readCannedAcl } from './attributes.ts'
+import { checkAskedAcl } from './acl-verbs.ts'
 import { type BucketCall, type Call, emptyResponse, type ObjectCall, ownerElement, xmlResponse } from './call.ts'
 import { answerOf, S3Error } from './fault.ts'
 import type { S3Response } from './message.ts'
@@ -24,16 +23,14 @@ export async function listBuckets({ store, admission, query }: Call): Promise<S3
 export async function createBucket(call: BucketCall): Promise<S3Response> {
   const { store, bucket, request } = call
   if (!isBucketName(bucket)) throw new S3Error('InvalidBucketName', 'The specified bucket is not valid.')
-  const acl = readCannedAcl(request)
+  checkAskedAcl(request, store)
   // a location may come along: every region is this one
   let size = 0
   for await (const chunk of request.body) {
     size += chunk.length
     if (size > 64 * 1024) throw new S3Error('EntityTooLarge', 'The configuration is too long.')
   }
-  if (acl && acl !== 'private' && !hasAcl(store)) throw new S3Error('NotImplemented', 'This store keeps no ACLs.')
   await store.createBucket(bucket)
-  if (acl && hasAcl(store)) await store.setAcl(bucket, null, acl)
   return emptyResponse(200, [['location', `/${bucket}`]])
 }
 
@@ -56,39 +53,6 @@ export async function bucketLocation(call: BucketCall): Promise<S3Response> {
 export async function bucketVersioning(call: BucketCall): Promise<S3Response> {
   await requireBucket(call)
   return xmlResponse(s3Element('VersioningConfiguration', ''))
-}
-
-export async function getAcl(call: BucketCall & { key: string | null }): Promise<S3Response> {
-  const { store, bucket, key, admission } = call
-  await requireBucket(call)
-  const acl = hasAcl(store)
-    ? await store.getAcl(bucket, key)
-    : key === null || (await store.head(bucket, key))
-      ? 'private'
-      : null
-  if (acl === null) throw new S3Error('NoSuchKey', 'The specified key does not exist.')
-  const grantee = (type: string, inner: Xml[]) =>
-    element('Grantee', inner, ` xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="${type}"`)
-  const { id, displayName } = admission.principal ?? { id: 'anonymous', displayName: 'anonymous' }
-  const owner = grantee('CanonicalUser', [element('ID', id), element('DisplayName', displayName)])
-  const grants = [element('Grant', [owner, element('Permission', 'FULL_CONTROL')])]
-  if (acl === 'public-read') {
-    const everyone = grantee('Group', [element('URI', 'http://acs.amazonaws.com/groups/global/AllUsers')])
-    grants.unshift(element('Grant', [everyone, element('Permission', 'READ')]))
-  }
-  return xmlResponse(
-    s3Element('AccessControlPolicy', [ownerElement(admission.principal), element('AccessControlList', grants)]),
-  )
-}
-
-export async function putAcl(call: BucketCall & { key: string | null }): Promise<S3Response> {
-  const { store, bucket, key, request } = call
-  const acl = readCannedAcl(request)
-  if (!hasAcl(store)) throw new S3Error('NotImplemented', 'This store keeps no ACLs.')
-  if (!acl) throw new S3Error('NotImplemented', 'Only canned ACLs (x-amz-acl) can be set here.')
-  await requireBucket(call)
-  if (!(await store.setAcl(bucket, key, acl))) throw new S3Error('NoSuchKey', 'The specified key does not exist.')
-  return emptyResponse(200)
 }
 
 export async function deleteObject({ store, bucket, key }: ObjectCall): Promise<S3Response> {

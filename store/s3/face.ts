@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { getAcl, putAcl } from './acl-verbs.ts'
 import {
   bucketLocation,
   bucketVersioning,
@@ -6,10 +7,8 @@ import {
   deleteBucket,
   deleteObject,
   deleteObjects,
-  getAcl,
   headBucket,
   listBuckets,
-  putAcl,
 } from './bucket-verbs.ts'
 import type { BucketCall, Call, FaceSettings, ObjectCall } from './call.ts'
 import { answerOf, errorXml, internalError, S3Error } from './fault.ts'
@@ -127,6 +126,10 @@ function routeBucket(verb: string, name: string, call: BucketCall): Promise<S3Re
       return getAcl({ ...call, key: null })
     case 'PUT ?acl':
       return putAcl({ ...call, key: null })
+    case 'GET ?defaultObjectAcl':
+      return getAcl({ ...call, key: null }, 'default-object')
+    case 'PUT ?defaultObjectAcl':
+      return putAcl({ ...call, key: null }, 'default-object')
     case 'GET ?uploads':
       return listUploads(call)
     case 'POST ?delete':

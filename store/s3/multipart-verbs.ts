@@ -11,6 +11,7 @@ import type {
   UploadRecord,
 } from '../object-store.ts'
 import { StoreError } from '../object-store.ts'
+import { checkAskedAcl } from './acl-verbs.ts'
 import { readAttributes } from './attributes.ts'
 import { emptyResponse, multipart, type ObjectCall, xmlResponse } from './call.ts'
 import { checksumNames, combineCrcs, crcOf, isCombinable } from './checksum.ts'
@@ -25,6 +26,7 @@ import { element, s3Element, type Xml } from './xml-out.ts'
 export async function createUpload(call: ObjectCall): Promise<S3Response> {
   const { request, bucket, key } = call
   const checksum = readUploadChecksum(call)
+  checkAskedAcl(request, call.store)
   const upload = await multipart(call).createUpload(bucket, key, readAttributes(request), checksum)
   const headers: [string, string][] = checksum
     ? [

@@ -6,6 +6,7 @@ import {
   type ObjectRecord,
   type ObjectStore,
 } from '../object-store.ts'
+import { checkAskedAcl } from './acl-verbs.ts'
 import { checksumHeaders, objectHeaders, readAttributes } from './attributes.ts'
 import { emptyResponse, type ObjectCall, xmlResponse } from './call.ts'
 import { judgeConditions, readConditions, readPutCondition, readRange } from './conditions.ts'
@@ -17,6 +18,7 @@ import { element, s3Element } from './xml-out.ts'
 
 export async function putObject(call: ObjectCall): Promise<S3Response> {
   const { request, admission, store, bucket, key, settings } = call
+  checkAskedAcl(request, store)
   const attributes = readAttributes(request)
   const condition = readPutCondition(request)
   const { body, length, finish } = await openPayload(request, admission, settings.etags)
@@ -110,6 +112,7 @@ export async function copyObject(call: ObjectCall): Promise<S3Response> {
   const directive = (header(request, 'x-amz-metadata-directive') ?? 'COPY').toUpperCase()
   if (directive !== 'COPY' && directive !== 'REPLACE')
     throw new S3Error('InvalidArgument', 'Unknown metadata directive.')
+  checkAskedAcl(request, store)
   const given = readAttributes(request)
   if (directive === 'COPY' && source.bucket === bucket && source.key === key) {
     throw new S3Error(
@@ -117,9 +120,8 @@ export async function copyObject(call: ObjectCall): Promise<S3Response> {
       'This copy request is illegal because it is trying to copy an object to itself without changing its metadata.',
     )
   }
-  // the ACL never goes along: asked for, or private
-  const { acl: _, ...kept } = source.record.attributes
-  const attributes = directive === 'REPLACE' ? given : { ...kept, ...(given.acl !== undefined && { acl: given.acl }) }
+  // the source's ACL never goes along: it is no attribute
+  const attributes = directive === 'REPLACE' ? given : source.record.attributes
   const condition = readPutCondition(request)
   const record = hasCopy(store)
     ? await store.copy(

@@ -12,6 +12,7 @@ import {
   type Envelope,
   KEYSTORE_KEK,
   openEnvelope,
+  PART,
   parseEnvelope,
   sealEnvelope,
 } from '../../format/envelope.ts'
@@ -20,7 +21,6 @@ import { verifyKeyRecord } from '../../format/key-record.ts'
 import { sealMetadata } from '../../format/metadata.ts'
 import { signReceipt } from '../../format/receipt.ts'
 import {
-  type CannedAcl,
   encodeBinding,
   type JobAnswer,
   type KeyRelease,
@@ -34,6 +34,7 @@ import {
 import { decodeProof } from '../../format/request-proof.ts'
 import type { Sign } from '../../format/signed.ts'
 import { openWith } from '../store/pack/device.ts'
+import { authorityAcls } from './authority-acls.ts'
 
 export type Authority = KeyRelease & {
   addKey(account: string, name: string): { accessKey: string; secretKey: string }
@@ -43,7 +44,7 @@ export type Authority = KeyRelease & {
   refused: Set<string>
   down: boolean
   epochs: Map<EpochId, { keys: EpochKeys; account: string; job: JobId | null }>
-  jobAcl: Map<string, CannedAcl>
+  jobAcl: Map<string, string>
   calls: string[]
   addJob(id: JobId, job: KnownJob): void
 }
@@ -57,11 +58,15 @@ export type KnownJob = {
 }
 type Key = { account: string; name: string; secretKey: string }
 
+function principalOf(account: string, name: string): Omit<Principal, 'accessKey'> {
+  return { account, user: account, name, groups: [], domains: [] }
+}
+
 export function openAuthority(): Authority {
   const keys = new Map<string, Key>()
   const hand = new Map<string, Principal>()
   const own = new Map<string, EpochId>()
-  const bindings = new Map<string, CannedAcl>()
+  const bindings = new Map<string, string>()
   const epochs: Authority['epochs'] = new Map()
   const jobAcl: Authority['jobAcl'] = new Map()
   const refused = new Set<string>()
@@ -79,7 +84,8 @@ export function openAuthority(): Authority {
       const { fault, message } = verdict
       throw new ReleaseError(fault === 'expired' || fault === 'skewed' ? fault : 'bad-proof', message)
     }
-    return { principal: { account: found.account, name: found.name, accessKey: request.accessKey }, key }
+    const { account, name } = found
+    return { principal: { ...principalOf(account, name), accessKey: request.accessKey }, key }
   }
   const epochOf = (account: string): EpochId => {
     const known = own.get(account)
@@ -91,7 +97,11 @@ export function openAuthority(): Authority {
   }
   const bindingName = (object: StoredObject, envelope: Envelope) =>
     JSON.stringify([object.account, object.job, object.place.bucket, object.place.key, envelope.objectId])
-  const aclOf = (object: StoredObject, envelope: Envelope): { owner: string; acl: CannedAcl } => {
+  const acls = authorityAcls({
+    isByHand: proof => hand.has(Buffer.from(proof).toString('latin1')),
+    accountOf: proof => judge(proof).principal.account,
+  })
+  const aclOf = (object: StoredObject, envelope: Envelope): { owner: string; acl: string } => {
     const live = bindings.get(bindingName(object, envelope))
     if (live) return { owner: object.account, acl: live }
     if (object.job !== null) return { owner: object.account, acl: jobAcl.get(object.job) ?? 'private' }
@@ -123,12 +133,12 @@ export function openAuthority(): Authority {
   const mayRead = (object: StoredObject, account: string | null): void => {
     const { owner, acl } = aclOf(object, parseEnvelope(object.envelope))
     if (account !== null && refused.has(account)) throw new ReleaseError('denied', 'refused')
-    if (owner !== account && acl !== 'public-read') throw new ReleaseError('denied', 'the binding says no')
+    acls.requireRead({ owner, acl, bucket: object.place.bucket }, account)
   }
   const sealed = (
     account: string,
     place: ObjectPlace,
-    acl: CannedAcl,
+    binding: Buffer,
     objectKey: Uint8Array,
     coreHash: Buffer,
     metadata: Uint8Array,
@@ -157,7 +167,7 @@ export function openAuthority(): Authority {
         key: place.key,
         objectId: fields.objectId,
         ...(place.part && { part: place.part }),
-        binding: encodeBinding(account, acl),
+        binding,
       },
     )
   }
@@ -192,7 +202,7 @@ export function openAuthority(): Authority {
     },
     callerOf(account) {
       const proof = randomBytes(16)
-      const principal = { account, name: account, accessKey: 'by hand' }
+      const principal = { ...principalOf(account, account), accessKey: 'by hand' }
       hand.set(proof.toString('latin1'), principal)
       return { proof, principal }
     },
@@ -216,10 +226,14 @@ export function openAuthority(): Authority {
       const coreHash =
         request.kind === COMPOSITE ? compositeHeaderHash(request.objectId) : coreHeaderHash(request.coreHeader)
       const { kind, objectId, plaintextLength, bodyLength, digestId, parts } = request
-      return sealed(account, request.place, request.acl, request.objectKey, coreHash, request.metadata, {
+      const acl =
+        kind === PART ? '' : acls.ofNewObject(request.creation ?? request.proof, account, request.place.bucket)
+      const binding = encodeBinding(account, acl)
+      const envelope = sealed(account, request.place, binding, request.objectKey, coreHash, request.metadata, {
         ...{ kind, objectId, plaintextLength, bodyLength, digestId, parts },
         digest: Buffer.from(request.digest),
       })
+      return { envelope, binding }
     },
     async release({ proof, object, parts }) {
       authority.calls.push('release')
@@ -237,25 +251,41 @@ export function openAuthority(): Authority {
         return opened.key
       })
     },
-    async rewrap({ proof, object, parts, destination, acl, metadata }) {
+    async rewrap({ proof, object, parts, destination, metadata }) {
       authority.calls.push('rewrap')
       const { account } = judge(proof).principal
       mayRead(object, account)
       const { key, envelope } = open(object)
-      const whole = sealed(account, destination, acl, key, headerHash(envelope, object.coreHeader), metadata, envelope)
+      const binding = encodeBinding(account, acls.ofNewObject(proof, account, destination.bucket))
+      const partBinding = encodeBinding(account, '')
+      const whole = sealed(
+        account,
+        destination,
+        binding,
+        key,
+        headerHash(envelope, object.coreHeader),
+        metadata,
+        envelope,
+      )
       const copies = parts.map(part => {
         const from = open(part.object)
         const to = { ...destination, ...(part.object.place.part && { part: part.object.place.part }) }
         const hash = headerHash(from.envelope, part.object.coreHeader)
-        return sealed(account, to, 'private', from.key, hash, part.metadata, from.envelope)
+        return sealed(account, to, partBinding, from.key, hash, part.metadata, from.envelope)
       })
-      return [whole, ...copies]
+      return { envelopes: [whole, ...copies], binding, partBinding }
     },
-    async bind({ proof, object, acl }) {
+    async bind({ proof, object }) {
       authority.calls.push('bind')
       const { account } = judge(proof).principal
       if (account !== object.account) throw new ReleaseError('denied', 'not the owner')
+      const acl = acls.asked(proof, account, null) ?? ''
       bindings.set(bindingName(object, open(object).envelope), acl)
+      return { acl, revision: acls.nextRevision() }
+    },
+    ...acls.calls,
+    async names(ids) {
+      return ids.map(id => [...keys.values()].find(each => each.account === id)?.name ?? null)
     },
     addJob(id, job) {
       jobs.set(id, job)

@@ -3,7 +3,6 @@ import { parseCanned } from '../../../access/acl/canned.ts'
 import { ACL_DOCUMENT, parseAclDocument } from '../../../access/acl/document.ts'
 import { askOfForm, askOfHeaders } from '../../../access/acl/headers.ts'
 import { encodeAcl, parseAcl } from '../../../access/acl/text.ts'
-import { parseCannedAcl } from '../../../access/canned-acl.ts'
 import { type ChunkClaim, chainHolds, verifyChunk } from '../../../access/chunk-claim.ts'
 import { AccessError } from '../../../access/fault.ts'
 import { parseProof as parseSigV4, verifyProof as verifySigV4 } from '../../../access/proof.ts'
@@ -15,7 +14,7 @@ import { verifyCertificate } from '../../../hsm/certificate.ts'
 import { readRequest } from '../../../hsm/csr.ts'
 import { parsePkcs11Uri } from '../../../hsm/pkcs11-uri.ts'
 import { decodeTokenProfile, verifyTokenProfile } from '../../../hsm/token-profile.ts'
-import { readAttributes, readCannedAcl } from '../../../store/s3/attributes.ts'
+import { readAttributes } from '../../../store/s3/attributes.ts'
 import { decodeChunked } from '../../../store/s3/aws-chunked.ts'
 import { readConditions, readPutCondition, readRange } from '../../../store/s3/conditions.ts'
 import { S3Error } from '../../../store/s3/fault.ts'
@@ -68,12 +67,6 @@ export const PARSERS: Parser[] = [
     () => text('20130524T000000Z'),
     bytes => parseAmzTime(utf8(bytes)),
   ),
-  wire(
-    'canned ACL',
-    ['parseCannedAcl'],
-    () => text('private', 'public-read'),
-    bytes => parseCannedAcl(utf8(bytes)),
-  ),
   wire('HTTP target', ['parseTarget', 'parseQuery', 'decodePath'], headText, bytes => {
     const request = requestOf(bytes)
     return [parseTarget(request, 's3.example'), parseQuery(request.rawQuery), decodePath(request.rawPath)]
@@ -86,7 +79,7 @@ export const PARSERS: Parser[] = [
       readRange(request.headers.find(([name]) => name.toLowerCase() === 'range')?.[1], 1000),
     ]
   }),
-  wire('object attributes', [], headText, bytes => [readAttributes(requestOf(bytes)), readCannedAcl(requestOf(bytes))]),
+  wire('object attributes', [], headText, bytes => readAttributes(requestOf(bytes))),
   wire(
     'XML',
     ['parseXml'],

@@ -58,7 +58,7 @@ test('everything that was sealed is there, reads as it was, and nothing else is'
     assert.is(await text('b', 'empty'), '')
     assert.is(await text('b', 'gone'), null)
     assert.is(await text('photos', 'one'), 'a picture')
-    assert.equal((await mine.head('photos', 'one'))?.attributes, { ...attributes, acl: 'private' })
+    assert.equal((await mine.head('photos', 'one'))?.attributes, attributes)
     const whole = Buffer.concat([big, Buffer.from('the end')])
     const read = await mine.get('b', 'large')
     assert.ok(read && whole.equals(await readAll(read.body)))

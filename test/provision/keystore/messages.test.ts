@@ -32,15 +32,30 @@ const refuse = async (): Promise<never> => {
   throw new ReleaseError('denied', 'denied')
 }
 const echo: KeyRelease = {
-  authenticate: async proof => ({ account: Buffer.from(proof).toString('hex'), name: 'ü', accessKey: '' }),
+  authenticate: async proof => ({
+    account: Buffer.from(proof).toString('hex'),
+    user: 'u',
+    name: 'ü',
+    accessKey: '',
+    groups: ['g'],
+    domains: [],
+  }),
   verifyChunks: async () => {},
-  wrap: async request => Buffer.from(request.metadata),
+  wrap: async request => ({ envelope: Buffer.from(request.metadata), binding: Buffer.from('b') }),
   release: async request => {
     seen.push(request)
     return [Buffer.alloc(32, request.parts.length)]
   },
-  rewrap: async request => [Buffer.from(request.metadata)],
-  bind: refuse,
+  rewrap: async request => ({
+    envelopes: [Buffer.from(request.metadata)],
+    binding: Buffer.from('b'),
+    partBinding: Buffer.from('p'),
+  }),
+  bind: async request => ({ acl: Buffer.from(request.document).toString(), revision: 1 }),
+  openBucket: refuse,
+  bindBucket: refuse,
+  closeBucket: refuse,
+  names: async ids => ids.map(id => (id === '' ? null : id)),
   job: refuse,
   metadataKey: refuse,
   reseal: refuse,

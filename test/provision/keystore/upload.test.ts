@@ -6,7 +6,6 @@ import { newId, type ObjectId } from '../../../format/bytes.ts'
 import { SHA_256 } from '../../../format/digest.ts'
 import { COMPOSITE, type CompositePart, encodeParts, OBJECT, PART } from '../../../format/envelope.ts'
 import {
-  type CannedAcl,
   encodeBinding,
   type ObjectPlace,
   type RewrapRequest,
@@ -50,7 +49,6 @@ function wrapRequest(who: Member, place: ObjectPlace, more: Partial<WrapRequest>
   return {
     proof: proofOf(who, 'PUT', place, query ?? {}),
     creation: null,
-    acl: 'private',
     kind: place.part === undefined ? OBJECT : PART,
     coreHeader: sealer.coreHeader,
     place,
@@ -71,6 +69,7 @@ function compositeRequest(
   const plaintextLength = parts.reduce((sum, part) => sum + part.plaintextLength, 0)
   return wrapRequest(who, place, {
     proof: proofOf(who, 'POST', place, { query: `uploadId=${upload}` }),
+    creation: proofOf(who, 'POST', place, { query: 'uploads=' }),
     kind: COMPOSITE,
     coreHeader: Buffer.alloc(0),
     plaintextLength,
@@ -83,16 +82,20 @@ function compositeRequest(
 }
 
 async function put(request: WrapRequest, who: Member): Promise<StoredObject> {
-  const envelope = await release().wrap(request)
-  const { coreHeader, place, acl } = request
-  return { envelope, coreHeader, account: who.id, job: null, place, binding: encodeBinding(who.id, acl) }
+  const { envelope, binding } = await release().wrap(request)
+  const { coreHeader, place } = request
+  return { envelope, coreHeader, account: who.id, job: null, place, binding }
 }
 const lineOf = ({ objectId, plaintextLength, bodyLength, digestId, digest }: WrapRequest): CompositePart => {
   return { objectId, plaintextLength, bodyLength, digestId, digest: Buffer.from(digest) }
 }
 const read = (who: Member | null, object: StoredObject, parts: StoredObject[] = []) =>
   release().release({ proof: who === null ? null : proofOf(who, 'GET', object.place), object, parts })
-const withAcl = (acl: CannedAcl) => ({ headers: [['x-amz-acl', acl]] as [string, string][] })
+const openBucket = (who: Member, bucket: string) =>
+  release().openBucket({ proof: proofOf(who, 'PUT', { bucket, key: '' }), bucket })
+const closeBucket = (who: Member, bucket: string) =>
+  release().closeBucket({ proof: proofOf(who, 'DELETE', { bucket, key: '' }), bucket })
+const withAcl = (acl: string) => ({ headers: [['x-amz-acl', acl]] as [string, string][] })
 
 test('what an account puts it reads again, and nobody else; no token operation per object', async () => {
   const place = { bucket: 'b', key: 'k' }
@@ -120,8 +123,8 @@ test('a binding cannot be swapped for a wider one', async () => {
 
 test('public-read is what the signed header asked for, never what the store says', async () => {
   const place = { bucket: 'b', key: 'open' }
-  const asked = wrapRequest(anna, place, { acl: 'public-read' })
-  assert.is(await faultOf(release().wrap(asked)), 'denied')
+  const asked = wrapRequest(anna, place)
+  assert.is(await faultOf(read(null, await put({ ...asked, objectKey: Buffer.from(asked.objectKey) }, anna))), 'denied')
   const object = await put({ ...asked, proof: proofOf(anna, 'PUT', place, withAcl('public-read')) }, anna)
   assert.equal(await read(null, object), [asked.objectKey])
   assert.equal(await read(bert, object), [asked.objectKey])
@@ -147,15 +150,15 @@ test('a multipart upload takes its ACL from the request that created it, however
   const place = { bucket: 'b', key: 'film' }
   const parts = [1, 2].map(number => wrapRequest(anna, { ...place, part: { upload, number } }))
   const stored = await Promise.all(parts.map(part => put(part, anna)))
-  const created = (who: Member, acl: CannedAcl, at = Date.now() - 3_600_000) =>
+  const created = (who: Member, acl: string, at = Date.now() - 3_600_000) =>
     proofOf(who, 'POST', place, { query: 'uploads=', at, ...withAcl(acl) })
   const complete = (more: Partial<WrapRequest>) => compositeRequest(anna, place, parts.map(lineOf), more)
-  assert.is(await faultOf(release().wrap(complete({ acl: 'public-read' }))), 'denied')
-  const creation = created(anna, 'private')
-  assert.is(await faultOf(release().wrap(complete({ acl: 'public-read', creation }))), 'denied')
+  assert.is(await faultOf(release().wrap(complete({ creation: null }))), 'denied', 'as if nothing had been asked for')
+  const closed = await put(complete({ creation: created(anna, 'private') }), anna)
+  assert.is(await faultOf(read(null, closed, stored)), 'denied')
   const ofBert = created(bert, 'public-read')
-  assert.is(await faultOf(release().wrap(complete({ acl: 'public-read', creation: ofBert }))), 'denied')
-  const whole = await put(complete({ acl: 'public-read', creation: created(anna, 'public-read') }), anna)
+  assert.is(await faultOf(release().wrap(complete({ creation: ofBert }))), 'denied')
+  const whole = await put(complete({ creation: created(anna, 'public-read') }), anna)
   assert.equal(
     await read(null, whole, stored),
     parts.map(part => part.objectKey),
@@ -179,7 +182,6 @@ test("a copy needs R on its source and becomes the copier's; the source stays as
   const from = { bucket: 'b', key: 'ä source' }
   const to = { bucket: 'c', key: 'copy' }
   const request = wrapRequest(anna, from, {
-    acl: 'public-read',
     proof: proofOf(anna, 'PUT', from, withAcl('public-read')),
   })
   const object = await put(request, anna)
@@ -191,16 +193,20 @@ test("a copy needs R on its source and becomes the copier's; the source stays as
     object,
     parts: [],
     destination: to,
-    acl: 'private',
     metadata: Buffer.from('m'),
   }
-  const [envelope = Buffer.alloc(0)] = await release().rewrap(copy)
-  const made = { ...object, envelope, account: bert.id, place: to, binding: encodeBinding(bert.id, 'private') }
+  assert.is(await faultOf(release().rewrap(copy)), 'denied', 'nobody has opened a bucket of that name')
+  await openBucket(anna, 'c')
+  assert.is(await faultOf(release().rewrap(copy)), 'denied', "the bucket is another's")
+  await closeBucket(anna, 'c')
+  await openBucket(bert, 'c')
+  const copied = await release().rewrap(copy)
+  const [envelope = Buffer.alloc(0)] = copied.envelopes
+  const made = { ...object, envelope, account: bert.id, place: to, binding: copied.binding }
   assert.equal(await read(bert, made), [request.objectKey])
   assert.is(await faultOf(read(anna, made)), 'denied')
   assert.equal(await read(null, object), [request.objectKey])
   assert.is(await faultOf(release().rewrap({ ...copy, object: secret })), 'denied', 'no R')
-  assert.is(await faultOf(release().rewrap({ ...copy, acl: 'public-read' })), 'denied', 'another ACL than signed')
   assert.is(await faultOf(release().rewrap({ ...copy, destination: { ...to, key: 'x' } })), 'denied', 'another name')
   assert.is(await faultOf(release().rewrap({ ...copy, proof: proofOf(bert, 'PUT', to) })), 'denied', 'no copy')
   const unsigned = proofOf(bert, 'PUT', to, { headers: [['x-amz-copy-source', '/b/other']] })
@@ -217,19 +223,17 @@ test('a copy of what came by drive carries its parts, and its binding is its own
   const to = { bucket: 'photos', key: 'film 2' }
   const proof = proofOf(anna, 'PUT', to, { headers: [['x-amz-copy-source', 'photos/film']] })
   const none = Buffer.alloc(0)
-  const envelopes = await release().rewrap({
+  const { envelopes, binding, partBinding } = await release().rewrap({
     proof,
     object: whole.stored,
     parts: parts.map(part => ({ object: part.stored, metadata: none })),
     destination: to,
-    acl: 'private',
     metadata: none,
   })
   assert.is(envelopes.length, 3)
-  const binding = encodeBinding(anna.id, 'private')
   const [copy, ...copies] = [whole, ...parts].map(({ stored }, at): StoredObject => {
     const place = { ...stored.place, ...to }
-    return { ...stored, envelope: envelopes[at] ?? none, job: null, place, binding }
+    return { ...stored, envelope: envelopes[at] ?? none, job: null, place, binding: at === 0 ? binding : partBinding }
   })
   if (copy === undefined) throw new Error('no copy')
   assert.equal(
@@ -237,7 +241,7 @@ test('a copy of what came by drive carries its parts, and its binding is its own
     parts.map(part => part.objectKey),
   )
   const opened = proofOf(anna, 'PUT', to, { query: 'acl', ...withAcl('public-read') })
-  await release().bind({ proof: opened, object: copy, acl: 'public-read' })
+  await release().bind({ proof: opened, object: copy, document: none })
   assert.equal(
     await read(null, copy, copies),
     parts.map(part => part.objectKey),

@@ -75,14 +75,21 @@ on('an unsigned payload framed as aws-chunked is unframed, its trailer verified'
   assert.is(code(await ask('PUT /bkt/l', without, body(value))), 'MissingContentLength')
 })
 
-on('a canned ACL is kept, shown and changed; content and ETag stay', async ask => {
-  await ask('PUT /bkt/k', { 'x-amz-acl': 'public-read' }, 'x')
-  assert.ok((await ask('GET /bkt/k?acl')).text.includes('AllUsers'))
-  assert.is((await ask('PUT /bkt/k?acl', { 'x-amz-acl': 'private' })).status, 200)
-  assert.not((await ask('GET /bkt/k?acl')).text.includes('AllUsers'))
+on('a store without ACLs shows its owner alone, lets two canned ones pass, and keeps none', async ask => {
+  assert.is((await ask('PUT /bkt/k', { 'x-amz-acl': 'public-read' }, 'x')).status, 200)
+  const { text } = await ask('GET /bkt/k?acl')
+  assert.match(text, 'FULL_CONTROL')
+  assert.not(text.includes('AllUsers'))
+  assert.match((await ask('GET /bkt/k?acl', { 'x-goog-api-version': '2' })).text, '<AccessControlList><Owner>')
+  for (const headers of [
+    { 'x-amz-acl': 'public-read-write' },
+    { 'x-amz-grant-read': 'id=a' },
+    { 'x-storage-acl': 'bkt/k' },
+  ])
+    assert.is(code(await ask('PUT /bkt/k', headers, 'y')), 'NotImplemented')
+  assert.is(code(await ask('PUT /bkt/k?acl', { 'x-amz-acl': 'private' })), 'NotImplemented')
+  assert.is(code(await ask('PUT /bkt/k', { 'x-amz-acl': 'private', 'x-goog-acl': 'private' }, 'y')), 'InvalidRequest')
   assert.is((await ask('GET /bkt/k')).text, 'x')
-  await ask('PUT /bkt?acl', { 'x-amz-acl': 'public-read' })
-  assert.ok((await ask('GET /bkt?acl')).text.includes('AllUsers'))
 })
 
 on('a copy takes the attributes or replaces them, and judges the source first', async ask => {

@@ -1,0 +1,99 @@
+import { hash } from 'node:crypto'
+import { type Acl, FULL, makeAcl } from '../../access/acl/acl.ts'
+import type { AclAsk } from '../../access/acl/ask.ts'
+import { type CannedOn, expandCanned, parseCanned } from '../../access/acl/canned.ts'
+import { parseAclDocument } from '../../access/acl/document.ts'
+import { type Directory, resolveGrants } from '../../access/acl/grantees.ts'
+import { askOfHeaders } from '../../access/acl/headers.ts'
+import { AccessError } from '../../access/fault.ts'
+import type { RequestProof } from '../../format/request-proof.ts'
+import type { Bucket } from './buckets.ts'
+import { denied } from './refusal.ts'
+
+/** What a signed request asks for in the matter of an ACL, read from what it signed and nothing else. */
+
+/** Whose the resource is, and whom "the bucket's owner" means. */
+export type Parties = { owner: string; bucketOwner: string | null }
+
+/**
+ * Of a new object: what was asked for, else the bucket's default with the owner added, else the owner's alone (rule 22).
+ * @throws AccessError - as of `askedAcl`
+ */
+export async function newObjectAcl(
+  proof: RequestProof,
+  owner: string,
+  bucket: Bucket | null,
+  directory: Directory,
+): Promise<Acl> {
+  const parties = { owner, bucketOwner: bucket?.owner ?? null }
+  const asked = await askedAcl(askOfHeaders(proof.headers), 'object', parties, directory)
+  if (asked !== null) return asked
+  if (bucket === null || bucket.defaultAcl === null) return expandCanned('private', owner, null)
+  const own = { scope: { kind: 'user', id: owner }, rights: FULL } as const
+  return makeAcl([own, ...bucket.defaultAcl.entries], bucket.defaultAcl)
+}
+
+/**
+ * Of a bucket that is being made.
+ * @throws AccessError - as of `askedAcl`
+ */
+export async function newBucketAcl(proof: RequestProof, owner: string, directory: Directory): Promise<Acl> {
+  const asked = await askedAcl(askOfHeaders(proof.headers), 'bucket', { owner, bucketOwner: owner }, directory)
+  return asked ?? expandCanned('private', owner, owner)
+}
+
+/**
+ * In the place of one that is there: from headers, or from a document whose digest the request signed.
+ *
+ * @throws AccessError - as of `askedAcl`; "acl-sources" - in both ways, or in none
+ * @throws ReleaseError "denied" - the document is not what was signed
+ */
+export async function changedAcl(
+  proof: RequestProof,
+  document: Uint8Array,
+  on: CannedOn,
+  parties: Parties,
+  directory: Directory,
+): Promise<Acl> {
+  const inHeaders = askOfHeaders(proof.headers)
+  if (document.length === 0) {
+    const asked = await askedAcl(inHeaders, on, parties, directory)
+    if (asked === null) throw new AccessError('malformed-acl', 'want an ACL, as a document or in a header')
+    return asked
+  }
+  if (inHeaders.kind !== 'none')
+    throw new AccessError(
+      'acl-sources',
+      'an ACL is asked for in one way at a time: a header and a document came together',
+    )
+  // a document that nobody signed could be anybody's
+  if (hash('sha256', document, 'hex') !== proof.payload)
+    throw denied('the document is not the one whose SHA-256 was signed as x-amz-content-sha256')
+  const ask = parseAclDocument(document, on === 'bucket' ? 'bucket' : 'object')
+  const asked = await askedAcl(ask, on, parties, directory)
+  if (asked === null) throw denied('a document that asks for nothing')
+  return asked
+}
+
+/**
+ * @returns null: nothing is asked for
+ * @throws AccessError "malformed-acl" | "unknown-grantee" | "unknown-email" | "ambiguous-email" | "other-owner"
+ */
+async function askedAcl(ask: AclAsk, on: CannedOn, parties: Parties, directory: Directory): Promise<Acl | null> {
+  switch (ask.kind) {
+    case 'none':
+      return null
+    case 'canned': {
+      // a default carries no owner: each new object adds its own (rule 26)
+      const owner = on === 'default-object' ? null : parties.owner
+      return expandCanned(parseCanned(ask.name, ask.dialect, on), owner, parties.bucketOwner)
+    }
+    case 'grants':
+      // the owner never changes by writing an ACL (rule 11)
+      if (ask.owner !== null && ask.owner !== parties.owner)
+        throw new AccessError('other-owner', 'the Owner in the document is not the owner, who cannot be changed so')
+      return resolveGrants(ask.grants, directory)
+    case 'named':
+      throw denied('an ACL object')
+  }
+}

@@ -1,0 +1,97 @@
+import type { Kysely } from 'kysely'
+import type { Acl } from '../../access/acl/acl.ts'
+import { encodeAcl, parseAcl } from '../../access/acl/text.ts'
+import type { BucketFacts } from '../../format/release.ts'
+import type { KeystoreSchema } from '../database/keystore-schema.ts'
+import { Lru } from './lru.ts'
+
+/** A bucket as the authority knows it: whose it is, who may, and what new objects get. Not what lies in it. */
+export type Bucket = {
+  name: string
+  /** user */
+  owner: string
+  account: string
+  acl: Acl
+  /** null: none was set */
+  defaultAcl: Acl | null
+  revision: number
+}
+
+/** This process alone writes them: what is cached is forgotten in the very call that changes it. */
+export type Buckets = {
+  find(name: string): Promise<Bucket | null>
+  /** @returns null: the name is taken */
+  open(name: string, owner: { user: string; account: string }, acl: Acl): Promise<Bucket | null>
+  change(bucket: Bucket, of: 'acl' | 'default-object', acl: Acl): Promise<Bucket>
+  close(name: string): Promise<void>
+}
+
+const CACHED_MAX = 10_000
+
+export function bucketsOf(database: Kysely<KeystoreSchema>, clock: () => number): Buckets {
+  const cache = new Lru<string, Bucket>(CACHED_MAX)
+  const find: Buckets['find'] = async name => {
+    const cached = cache.get(name)
+    if (cached !== undefined) return cached
+    const { forgotten } = cache
+    const row = await database.selectFrom('buckets').selectAll().where('name', '=', name).executeTakeFirst()
+    if (row === undefined) return null
+    const bucket = {
+      name,
+      owner: row.owner,
+      account: row.account,
+      acl: parseAcl(row.acl),
+      defaultAcl: row.default_acl === null ? null : parseAcl(row.default_acl),
+      revision: row.revision,
+    }
+    cache.setUnless(forgotten, name, bucket)
+    return bucket
+  }
+  return {
+    find,
+    async open(name, { user, account }, acl) {
+      const row = {
+        name,
+        owner: user,
+        account,
+        acl: encodeAcl(acl),
+        default_acl: null,
+        revision: 1,
+        created_at: clock(),
+      }
+      const made = await database
+        .insertInto('buckets')
+        .values(row)
+        .onConflict(conflict => conflict.doNothing())
+        .executeTakeFirst() // commit point: the name is his
+      return made.numInsertedOrUpdatedRows === 0n ? null : find(name)
+    },
+    async change(bucket, of, acl) {
+      const text = encodeAcl(acl)
+      await database
+        .updateTable('buckets')
+        .set(row => ({
+          ...(of === 'acl' ? { acl: text } : { default_acl: text }),
+          revision: row('revision', '+', 1),
+        }))
+        .where('name', '=', bucket.name)
+        .execute() // commit point: from here on it is in force
+      cache.delete(bucket.name)
+      return (await find(bucket.name)) ?? bucket
+    },
+    async close(name) {
+      await database.deleteFrom('buckets').where('name', '=', name).execute()
+      cache.delete(name)
+    },
+  }
+}
+
+export function bucketFacts({ owner, account, acl, defaultAcl, revision }: Bucket): BucketFacts {
+  return {
+    owner,
+    account,
+    acl: encodeAcl(acl),
+    defaultAcl: defaultAcl === null ? null : encodeAcl(defaultAcl),
+    revision,
+  }
+}

@@ -1,0 +1,72 @@
+import { FULL, makeAcl } from '../../access/acl/acl.ts'
+import { askOfHeaders } from '../../access/acl/headers.ts'
+import { type AclTarget, hasAcl, type KeptAcl } from '../ability.ts'
+import type { ObjectStore } from '../object-store.ts'
+import { googleAclDocument, type ShownAcl, s3AclDocument } from './acl-out.ts'
+import { type BucketCall, emptyResponse, xmlResponse } from './call.ts'
+import { S3Error } from './fault.ts'
+import { header, type S3Request, type S3Response } from './message.ts'
+import { openPayload } from './payload.ts'
+import { readSmall } from './xml-in.ts'
+
+type AclCall = BucketCall & { key: string | null }
+
+const DOCUMENT_MAX = 64 << 10
+/** What stores without ACLs let pass: their objects are read by whoever may read the store. */
+const MEANINGLESS = ['private', 'public-read']
+
+/**
+ * Refuses what cannot be, before a body is taken in for it.
+ * @throws AccessError - of the headers' form
+ * @throws S3Error "NotImplemented"
+ */
+export function checkAskedAcl(request: S3Request, store: ObjectStore): void {
+  const ask = askOfHeaders(request.headers)
+  if (ask.kind === 'named') throw new S3Error('NotImplemented', 'Objects as ACLs are not kept here.')
+  if (ask.kind === 'none' || hasAcl(store)) return
+  if (ask.kind !== 'canned' || !MEANINGLESS.includes(ask.name.toLowerCase()))
+    throw new S3Error('NotImplemented', 'This store keeps no ACLs: private and public-read are let pass.')
+}
+
+export async function getAcl(call: AclCall, of: AclTarget['of'] = 'acl'): Promise<S3Response> {
+  const { store, bucket, key, request } = call
+  const kept = hasAcl(store) ? await store.getAcl({ bucket, key, of }) : await ownersAlone(call)
+  if (kept === null) throw new S3Error('NoSuchKey', 'The specified key does not exist.')
+  const shown: ShownAcl = { on: key === null && of === 'acl' ? 'bucket' : 'object', ...kept }
+  if (of === 'acl' && !speaksGoogle(request)) return xmlResponse(s3AclDocument(shown))
+  // a default has no owner: each new object adds its own
+  const { document, exact } = googleAclDocument(of === 'acl' ? shown : { ...shown, owner: null })
+  return xmlResponse(document, exact ? [] : [['x-storage-acl-inexact', 'true']])
+}
+
+export async function putAcl(call: AclCall, of: AclTarget['of'] = 'acl'): Promise<S3Response> {
+  const { store, bucket, key, request, admission } = call
+  checkAskedAcl(request, store)
+  const payload = await openPayload(request, admission, 'md5')
+  const document = await readSmall(payload.body, DOCUMENT_MAX)
+  payload.finish()
+  if (!hasAcl(store)) throw new S3Error('NotImplemented', 'This store keeps no ACLs.')
+  if (!(await store.setAcl({ bucket, key, of }, document)))
+    throw new S3Error('NoSuchKey', 'The specified key does not exist.')
+  return emptyResponse(200)
+}
+
+/** What a store without ACLs has to show. */
+async function ownersAlone({ store, bucket, key, admission }: AclCall): Promise<KeptAcl | null> {
+  const there = key === null ? await store.headBucket(bucket) : await store.head(bucket, key)
+  if (there === null && key === null) throw new S3Error('NoSuchBucket', 'The specified bucket does not exist')
+  if (there === null) return null
+  const { id, displayName } = admission.principal ?? { id: 'anonymous', displayName: 'anonymous' }
+  const acl = makeAcl([{ scope: { kind: 'user', id }, rights: FULL }])
+  return { owner: id, acl, names: new Map([[id, displayName]]) }
+}
+
+/** Which of two documents a client wants to read: that of whose headers it sends. */
+function speaksGoogle(request: S3Request): boolean {
+  const authorization = header(request, 'authorization') ?? ''
+  return (
+    authorization.startsWith('GOOG4-') ||
+    authorization.startsWith('Bearer ') ||
+    request.headers.some(([name]) => /^x-(?:goog|storage)-/i.test(name))
+  )
+}

@@ -1,11 +1,9 @@
-import { expandCanned } from '../../access/acl/canned.ts'
 import { type Administration, AdministrationError, type AuthorityStatus } from '../../format/administration.ts'
 import { FormatError } from '../../format/fault.ts'
 import { ReleaseError } from '../../format/release.ts'
 import { TokenError } from '../../hsm/token.ts'
 import type { Accounts } from './accounts.ts'
 import type { Audit } from './audit.ts'
-import type { Buckets } from './buckets.ts'
 import type { Devices } from './devices.ts'
 import type { Groups } from './groups.ts'
 import type { Intake } from './intake.ts'
@@ -17,7 +15,6 @@ export function administrationOf(on: {
   accounts: Accounts
   users: Users
   groups: Groups
-  buckets: Pick<Buckets, 'open'>
   jobs: Jobs
   devices: Devices
   intake: Intake
@@ -25,7 +22,7 @@ export function administrationOf(on: {
   status: () => Promise<AuthorityStatus>
   caCertificate: Buffer
 }): Administration {
-  const { accounts, users, groups, buckets, jobs, devices, intake, audit, status, caCertificate } = on
+  const { accounts, users, groups, jobs, devices, intake, audit, status, caCertificate } = on
 
   const change = async <T>(what: string, about: string, work: () => Promise<T>): Promise<T> => {
     const entry = { what, who: 'operator', about }
@@ -85,10 +82,6 @@ export function administrationOf(on: {
     enrolStation: name => change('station enrol', name, () => intake.enrol(name)),
     beginIntake: job =>
       change('intake begin', job, async () => {
-        const { account, buckets: ordered } = (await jobs.known(job)).order
-        // before the first object comes in the order's buckets are its account's; one that is another's stays it
-        const own = expandCanned('private', account, account)
-        for (const bucket of ordered) await buckets.open(bucket, { user: account, account }, own)
         await jobs.advance(job, 'begin-intake')
       }),
     endIntake: job =>

@@ -75,7 +75,7 @@ export async function openAuthority(config: AuthorityConfig): Promise<Authority>
     const proofs = proofsOf({ accounts, users, memberships, hostSuffix: virtualHostSuffix, clock })
     const buckets = bucketsOf(database, clock)
     const objects = objectsOf(database, { epochs, accounts, users, buckets, jobs })
-    const intake = intakeOf({ database, token, accounts, jobs, epochs, facts, clock })
+    const intake = intakeOf({ database, token, accounts, jobs, buckets, epochs, facts, clock })
     const devices = devicesOf({ database, token, jobs, facts, clock })
     const directory = directoryOf(users, groups)
     const verbs = {
@@ -98,7 +98,6 @@ export async function openAuthority(config: AuthorityConfig): Promise<Authority>
         accounts,
         users,
         groups,
-        buckets,
         jobs,
         devices,
         intake,

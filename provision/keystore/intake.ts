@@ -1,5 +1,6 @@
 import { hash, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { Kysely } from 'kysely'
+import { expandCanned } from '../../access/acl/canned.ts'
 import { AdministrationError } from '../../format/administration.ts'
 import { type DeviceId, type EpochId, equalBytes } from '../../format/bytes.ts'
 import { EPOCH_KEK, parseEnvelope } from '../../format/envelope.ts'
@@ -17,6 +18,7 @@ import { keyId } from '../../format/wrap-suite.ts'
 import type { Token } from '../../hsm/token.ts'
 import type { KeystoreSchema } from '../database/keystore-schema.ts'
 import type { Accounts } from './accounts.ts'
+import type { Buckets } from './buckets.ts'
 import { type Adopted, type Epoch, type Epochs, sameEpoch } from './epochs.ts'
 import type { Facts } from './facts.ts'
 import type { Jobs, KnownDevice, KnownJob } from './jobs.ts'
@@ -37,11 +39,12 @@ export function intakeOf(on: {
   token: Token
   accounts: Accounts
   jobs: Jobs
+  buckets: Pick<Buckets, 'open'>
   epochs: Epochs
   facts: Facts
   clock: () => number
 }): Intake {
-  const { database, token, accounts, jobs, epochs, facts, clock } = on
+  const { database, token, accounts, jobs, buckets, epochs, facts, clock } = on
   const adopted = new Lru<EpochId, Promise<Adopted>>(ADOPTED_MAX)
 
   const station = async (proof: StationProof): Promise<{ job: KnownJob; device: KnownDevice }> => {
@@ -127,6 +130,10 @@ export function intakeOf(on: {
     async reseal(proof, keyRecord) {
       const found = await takeOver(proof, keyRecord)
       if (found.adopted === null) return
+      // the drive is the job's: from before its first object is seen the order's buckets are its account's. One that is another's stays it
+      const { account, buckets: ordered } = (await jobs.known(proof.job)).order
+      const own = expandCanned('private', account, account)
+      for (const bucket of ordered) await buckets.open(bucket, { user: account, account }, own)
       await epochs.record(found.adopted)
       adopted.delete(found.epoch.id)
     },

@@ -16,25 +16,20 @@ import {
   parseEnvelope,
   sealEnvelope,
 } from '../../format/envelope.ts'
-import { deriveEpochKeys, type EpochKeys } from '../../format/epoch-key.ts'
-import { verifyKeyRecord } from '../../format/key-record.ts'
+import { deriveEpochKeys } from '../../format/epoch-key.ts'
 import { sealMetadata } from '../../format/metadata.ts'
-import { signReceipt } from '../../format/receipt.ts'
 import {
   encodeBinding,
-  type JobAnswer,
   type KeyRelease,
   type ObjectPlace,
   type Principal,
   parseBinding,
   ReleaseError,
-  type StationProof,
   type StoredObject,
 } from '../../format/release.ts'
 import { decodeProof } from '../../format/request-proof.ts'
-import type { Sign } from '../../format/signed.ts'
-import { openWith } from '../store/pack/device.ts'
 import { authorityAcls } from './authority-acls.ts'
+import { authorityStations, type EpochsHeld, type KnownJob } from './authority-stations.ts'
 
 export type Authority = KeyRelease & {
   addKey(account: string, name: string): { accessKey: string; secretKey: string }
@@ -43,19 +38,12 @@ export type Authority = KeyRelease & {
   /** accounts whose keys are refused although their data is not */
   refused: Set<string>
   down: boolean
-  epochs: Map<EpochId, { keys: EpochKeys; account: string; job: JobId | null }>
+  epochs: EpochsHeld
   jobAcl: Map<string, string>
   calls: string[]
   addJob(id: JobId, job: KnownJob): void
 }
 
-export type KnownJob = {
-  answer: JobAnswer
-  account: string
-  identity: Buffer
-  importKey: KeyObject
-  signReceipt: Sign
-}
 type Key = { account: string; name: string; secretKey: string }
 
 function principalOf(account: string, name: string): Omit<Principal, 'accessKey'> {
@@ -172,22 +160,14 @@ export function openAuthority(): Authority {
     )
   }
 
-  const jobs = new Map<string, KnownJob>()
-  const jobOf = (station: StationProof): KnownJob => {
-    if (authority.down) throw new ReleaseError('unavailable', 'the token is away')
-    const known = jobs.get(station.job)
-    if (!known) throw new ReleaseError('denied', 'no such job')
-    return known
-  }
-  const openRecord = async (station: StationProof, record: Uint8Array) => {
-    const known = jobOf(station)
-    try {
-      const { epoch } = verifyKeyRecord(record, known.identity)
-      return { epoch, keys: deriveEpochKeys(await openWith(known.importKey, record, known.identity)), known }
-    } catch (cause) {
-      throw new ReleaseError('denied', cause instanceof Error ? cause.message : '', { cause })
-    }
-  }
+  const stations = authorityStations({
+    epochs,
+    requireUp: () => {
+      if (authority.down) throw new ReleaseError('unavailable', 'the token is away')
+    },
+    open: object => open(object).key,
+    called: name => void authority.calls.push(name),
+  })
   const authority: Authority = {
     refused,
     epochs,
@@ -287,36 +267,8 @@ export function openAuthority(): Authority {
     async names(ids) {
       return ids.map(id => [...keys.values()].find(each => each.account === id)?.name ?? null)
     },
-    addJob(id, job) {
-      jobs.set(id, job)
-    },
-    async job(station) {
-      return jobOf(station).answer
-    },
-    async metadataKey(station, record) {
-      return (await openRecord(station, record)).keys.metadataKey.export()
-    },
-    async reseal(station, record) {
-      authority.calls.push('reseal')
-      const { epoch, keys, known } = await openRecord(station, record)
-      epochs.set(epoch, { keys, account: known.account, job: station.job })
-    },
-    async prove(station, objects) {
-      authority.calls.push('prove')
-      const { account } = jobOf(station)
-      return objects.map(({ envelope, coreHeader, place }) => {
-        try {
-          open({ envelope, coreHeader, account, job: station.job, place, binding: Buffer.alloc(0) })
-          return { outcome: 'proved', reason: '' }
-        } catch (error) {
-          return { outcome: 'refused', reason: error instanceof Error ? error.message : '' }
-        }
-      })
-    },
-    async signReceipt(station, receipt) {
-      authority.calls.push('signReceipt')
-      return signReceipt(receipt, jobOf(station).signReceipt)
-    },
+    addJob: stations.addJob,
+    ...stations.calls,
   }
   return authority
 }

@@ -14,6 +14,7 @@ const GRANT_HEADERS: Readonly<Record<string, Rights>> = {
   'x-amz-grant-full-control': FULL,
 }
 const MODE = 'x-storage-acl-mode'
+const FLAGS = 'x-storage-acl-flags'
 
 /** Every header that says something of an ACL: a signature must cover those that are there. */
 export const ACL_HEADERS: readonly string[] = [
@@ -42,7 +43,34 @@ export function askOfHeaders(headers: readonly WireHeader[]): AclAsk {
   return askOf(values)
 }
 
-/** The same of a form's fields, where `acl` is a canned one too. @throws as `askOfHeaders` */
+export type AclFlags = { specificOverrides: boolean }
+
+/**
+ * Flags that the ACL is to have (rule 1): `x-storage-acl-flags: specific-overrides`.
+ * @throws AccessError "malformed-acl" - an unknown flag; "acl-sources" - twice
+ */
+export function flagsOfHeaders(headers: readonly WireHeader[]): AclFlags {
+  const given = headers.filter(([name]) => name.toLowerCase() === FLAGS)
+  const [first, second] = given
+  if (second !== undefined) throw new AccessError('acl-sources', `${FLAGS} came more than once`)
+  const words = (first?.[1] ?? '').split(',').map(word => word.trim().toLowerCase())
+  const unknown = words.find(word => word !== '' && word !== SPECIFIC_OVERRIDES)
+  if (unknown !== undefined)
+    throw new AccessError(
+      'malformed-acl',
+      `${FLAGS}: want ${SPECIFIC_OVERRIDES}, got ${JSON.stringify(unknown.slice(0, 40))}`,
+    )
+  return { specificOverrides: words.includes(SPECIFIC_OVERRIDES) }
+}
+
+/** The header's value for an ACL that has flags; null: none. */
+export function flagsText({ specificOverrides }: AclFlags): string | null {
+  return specificOverrides ? SPECIFIC_OVERRIDES : null
+}
+
+const SPECIFIC_OVERRIDES = 'specific-overrides'
+
+/** What a form's fields ask for, where `acl` is a canned one too. @throws as `askOfHeaders` */
 export function askOfForm(fields: ReadonlyMap<string, string>): AclAsk {
   const values = new Map<string, string>()
   for (const name of ACL_HEADERS) {

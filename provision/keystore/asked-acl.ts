@@ -4,7 +4,7 @@ import type { AclAsk } from '../../access/acl/ask.ts'
 import { type CannedOn, expandCanned, parseCanned } from '../../access/acl/canned.ts'
 import { parseAclDocument } from '../../access/acl/document.ts'
 import { type Directory, resolveGrants } from '../../access/acl/grantees.ts'
-import { askOfHeaders } from '../../access/acl/headers.ts'
+import { askOfHeaders, flagsOfHeaders } from '../../access/acl/headers.ts'
 import { AccessError } from '../../access/fault.ts'
 import type { RequestProof } from '../../format/request-proof.ts'
 import type { Bucket } from './buckets.ts'
@@ -27,7 +27,7 @@ export async function newObjectAcl(
 ): Promise<Acl> {
   const parties = { owner, bucketOwner: bucket?.owner ?? null }
   const asked = await askedAcl(askOfHeaders(proof.headers), 'object', parties, directory)
-  if (asked !== null) return asked
+  if (asked !== null) return flagged(asked, proof)
   if (bucket === null || bucket.defaultAcl === null) return expandCanned('private', owner, null)
   const own = { scope: { kind: 'user', id: owner }, rights: FULL } as const
   return makeAcl([own, ...bucket.defaultAcl.entries], bucket.defaultAcl)
@@ -39,7 +39,7 @@ export async function newObjectAcl(
  */
 export async function newBucketAcl(proof: RequestProof, owner: string, directory: Directory): Promise<Acl> {
   const asked = await askedAcl(askOfHeaders(proof.headers), 'bucket', { owner, bucketOwner: owner }, directory)
-  return asked ?? expandCanned('private', owner, owner)
+  return asked === null ? expandCanned('private', owner, owner) : flagged(asked, proof)
 }
 
 /**
@@ -59,7 +59,7 @@ export async function changedAcl(
   if (document.length === 0) {
     const asked = await askedAcl(inHeaders, on, parties, directory)
     if (asked === null) throw new AccessError('malformed-acl', 'want an ACL, as a document or in a header')
-    return asked
+    return flagged(asked, proof)
   }
   if (inHeaders.kind !== 'none')
     throw new AccessError(
@@ -72,7 +72,11 @@ export async function changedAcl(
   const ask = parseAclDocument(document, on === 'bucket' ? 'bucket' : 'object')
   const asked = await askedAcl(ask, on, parties, directory)
   if (asked === null) throw denied('a document that asks for nothing')
-  return asked
+  return flagged(asked, proof)
+}
+
+function flagged(acl: Acl, proof: RequestProof): Acl {
+  return { ...acl, ...flagsOfHeaders(proof.headers) }
 }
 
 /**

@@ -1,5 +1,5 @@
 import { FULL, makeAcl } from '../../access/acl/acl.ts'
-import { askOfHeaders } from '../../access/acl/headers.ts'
+import { askOfHeaders, flagsOfHeaders, flagsText } from '../../access/acl/headers.ts'
 import { type AclTarget, hasAcl, type KeptAcl } from '../ability.ts'
 import type { ObjectStore } from '../object-store.ts'
 import { googleAclDocument, type ShownAcl, s3AclDocument } from './acl-out.ts'
@@ -22,6 +22,7 @@ const MEANINGLESS = ['private', 'public-read']
  */
 export function checkAskedAcl(request: S3Request, store: ObjectStore): void {
   const ask = askOfHeaders(request.headers)
+  flagsOfHeaders(request.headers)
   if (ask.kind === 'named') throw new S3Error('NotImplemented', 'Objects as ACLs are not kept here.')
   if (ask.kind === 'none' || hasAcl(store)) return
   if (ask.kind !== 'canned' || !MEANINGLESS.includes(ask.name.toLowerCase()))
@@ -33,10 +34,13 @@ export async function getAcl(call: AclCall, of: AclTarget['of'] = 'acl'): Promis
   const kept = hasAcl(store) ? await store.getAcl({ bucket, key, of }) : await ownersAlone(call)
   if (kept === null) throw new S3Error('NoSuchKey', 'The specified key does not exist.')
   const shown: ShownAcl = { on: key === null && of === 'acl' ? 'bucket' : 'object', ...kept }
-  if (of === 'acl' && !speaksGoogle(request)) return xmlResponse(s3AclDocument(shown))
+  const flags = flagsText(kept.acl)
+  const headers: [string, string][] = flags === null ? [] : [['x-storage-acl-flags', flags]]
+  if (of === 'acl' && !speaksGoogle(request)) return xmlResponse(s3AclDocument(shown), headers)
   // a default has no owner: each new object adds its own
   const { document, exact } = googleAclDocument(of === 'acl' ? shown : { ...shown, owner: null })
-  return xmlResponse(document, exact ? [] : [['x-storage-acl-inexact', 'true']])
+  if (!exact) headers.push(['x-storage-acl-inexact', 'true'])
+  return xmlResponse(document, headers)
 }
 
 export async function putAcl(call: AclCall, of: AclTarget['of'] = 'acl'): Promise<S3Response> {

@@ -110,6 +110,24 @@ export const MODEL_RULES = [
     assert.equal([over.status, over.code], [400, 'MalformedACLError'])
     assert.is(grantsIn(await good(anna, `GET /${name}?acl`)).split(' ').length, 200, 'what was refused changed nothing')
   }),
+  rule(8, async ({ administration, anna, bert, ask, good, bucket }) => {
+    const name = await bucket()
+    const { id } = await administration.createGroup('anna', 'union', null)
+    await administration.addMember('anna/union', 'user', 'bert')
+    const grants = policy([`urn:x-storage:group:${id}=READ`, `${EVERYBODY}=READ_ACP`, `${bert.id}=WRITE_ACP`])
+    await good(anna, `PUT /${name}/k`, {}, 'x')
+    const may = async () => [
+      (await ask(bert, `GET /${name}/k`)).status,
+      (await ask(bert, `GET /${name}/k?acl`)).status,
+      (await ask(bert, `PUT /${name}/k?acl`, { 'x-storage-acl-flags': 'specific-overrides' }, grants)).status,
+    ]
+    await good(anna, `PUT /${name}/k?acl`, {}, grants)
+    assert.equal(await may(), [200, 200, 200])
+    // bert's last write set the flag: what names him counts alone
+    assert.is((await good(anna, `GET /${name}/k?acl`)).headers.get('x-storage-acl-flags'), 'specific-overrides')
+    assert.equal(await may(), [403, 403, 200])
+    assert.is((await ask(anna, `PUT /${name}/k?acl`, { 'x-storage-acl-flags': 'deny' }, grants)).status, 400)
+  }),
   rule(9, async ({ administration, anna, bert, carl, ask, good, bucket }) => {
     const name = await bucket()
     await good(anna, `PUT /${name}/all`, { 'x-amz-acl': 'public-read' }, 'x')

@@ -124,6 +124,19 @@ export type ByteRange = { first: number; last: number }
  */
 export type ObjectRead = { record: ObjectRecord; body: AsyncIterable<Uint8Array> }
 
+/** A body that lies in memory whole, as small ones do: who can take it so need not iterate. */
+export class HeldBody implements AsyncIterable<Uint8Array> {
+  readonly bytes: Uint8Array
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
+    if (this.bytes.length > 0) yield this.bytes
+  }
+}
+
 /** Frees a body that is not going to be read (to its end). */
 export async function leaveBody(body: AsyncIterable<Uint8Array>): Promise<void> {
   await body[Symbol.asyncIterator]().return?.()

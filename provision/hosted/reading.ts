@@ -1,4 +1,4 @@
-import { openBody } from '../../format/body.ts'
+import { openBody } from '../../format/body-opening.ts'
 import { asBuffer } from '../../format/bytes.ts'
 import { parseEnvelope } from '../../format/envelope.ts'
 import { FormatError } from '../../format/fault.ts'

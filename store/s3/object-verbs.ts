@@ -1,5 +1,7 @@
 import { hasCopy } from '../ability.ts'
 import {
+  type ByteRange,
+  HeldBody,
   leaveBody,
   type ObjectAttributes,
   type ObjectRead,
@@ -27,7 +29,8 @@ export async function putObject(call: ObjectCall): Promise<S3Response> {
 export async function headObject(call: ObjectCall): Promise<S3Response> {
   const record = await call.store.head(call.bucket, call.key)
   if (!record) throw noSuchKey()
-  const { status, headers } = objectHead(call, record)
+  const { status, headers, length } = objectHead(call, record)
+  if (length !== null) headers.push(contentLength(length))
   return { status, headers, body: null }
 }
 
@@ -37,11 +40,15 @@ export async function getObject(call: ObjectCall): Promise<S3Response> {
   for (let turn = 0; turn < 5; turn++) {
     const record = await store.head(bucket, key)
     if (!record) throw noSuchKey()
-    const { status, headers, range } = objectHead(call, record)
+    const { status, headers, range, length } = objectHead(call, record)
     if (status === 304) return { status, headers, body: null }
     const read = await store.get(bucket, key, range ?? undefined)
     if (!read) throw noSuchKey()
-    if (sameVersion(record, read)) return { status, headers, body: read.body }
+    if (sameVersion(record, read)) {
+      const { body } = read
+      if (body instanceof HeldBody) return { status, headers, body: body.bytes }
+      return { status, headers: length === null ? headers : [...headers, contentLength(length)], body }
+    }
     await leaveBody(read.body)
   }
   throw new S3Error('SlowDown', 'The object is being replaced again and again.')
@@ -53,7 +60,17 @@ function sameVersion(record: ObjectRecord, { record: read }: ObjectRead): boolea
   )
 }
 
-function objectHead({ request, query, admission }: ObjectCall, record: ObjectRecord) {
+type ObjectHead = {
+  status: 200 | 206 | 304
+  /** all but the length, which of a body at hand follows from it */
+  headers: [string, string][]
+  /** null: of no part alone */
+  range: ByteRange | null
+  /** null: no body is described */
+  length: number | null
+}
+
+function objectHead({ request, query, admission }: ObjectCall, record: ObjectRecord): ObjectHead {
   const overrides: Query = new Map([...query].filter(([name]) => name.startsWith('response-')))
   if (overrides.size > 0 && !admission.principal) {
     throw new S3Error('InvalidRequest', 'Request specific response headers cannot be used for anonymous GET requests.')
@@ -71,18 +88,18 @@ function objectHead({ request, query, admission }: ObjectCall, record: ObjectRec
   const verdict = judgeConditions(readConditions(request), record)
   if (verdict === 'failed')
     throw new S3Error('PreconditionFailed', 'At least one of the pre-conditions you specified did not hold')
-  if (verdict === 'not-modified') return { status: 304, headers, range: null }
+  if (verdict === 'not-modified') return { status: 304, headers, range: null, length: null }
   const range = readRange(header(request, 'range'), record.size)
-  if (!range)
-    return { status: 200, headers: [...headers, ['content-length', String(record.size)]] satisfies Pairs, range }
+  if (!range) return { status: 200, headers, range, length: record.size }
   // a checksum is of the whole object: with a part of it clients would compare in vain
   const partial = headers.filter(([name]) => !name.startsWith('x-amz-checksum-'))
-  partial.push(['content-length', String(range.last - range.first + 1)])
   partial.push(['content-range', `bytes ${range.first}-${range.last}/${record.size}`])
-  return { status: 206, headers: partial, range }
+  return { status: 206, headers: partial, range, length: range.last - range.first + 1 }
 }
 
-type Pairs = [string, string][]
+function contentLength(length: number): [string, string] {
+  return ['content-length', String(length)]
+}
 
 export type CopySource = { bucket: string; key: string; record: ObjectRecord }
 

@@ -1,7 +1,7 @@
 import { OBJECT } from '../../format/envelope.ts'
 import type { KeyRelease } from '../../format/release.ts'
 import { isKey } from '../../store/key.ts'
-import type { ObjectStore } from '../../store/object-store.ts'
+import { HeldBody, type ObjectStore, wantedOf } from '../../store/object-store.ts'
 import { requireLength } from '../../store/shelf.ts'
 import { addBlob, addBody, placeObject, removeObject } from './commit.ts'
 import { listObjects } from './listing.ts'
@@ -92,7 +92,7 @@ export function objectVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
       const seen = judgeRead(home, row, caller)
       return seen && recordOf(seen)
     },
-    async get(bucket, key, range) {
+    async get(bucket, key, asked) {
       const home = await findBucket(database, bucket)
       const found = await findPinned(shelf, bucket, keyBytes(key))
       try {
@@ -101,7 +101,14 @@ export function objectVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
         found?.free()
         throw error
       }
-      return { record: recordOf(found.row), body: await openObject(shelf, release, caller, found, range ?? null) }
+      const record = recordOf(found.row)
+      const wanted = wantedOf(asked, record)
+      if (wanted === 'nothing') {
+        found.free()
+        return { record, body: new HeldBody(Buffer.alloc(0)) }
+      }
+      const range = wanted === 'all' ? null : wanted
+      return { record, body: await openObject(shelf, release, caller, found, range) }
     },
     async delete(bucket, key) {
       const dead = await database.transaction().execute(async change => {

@@ -2,9 +2,7 @@ import { hasCopy } from '../ability.ts'
 import {
   type ByteRange,
   HeldBody,
-  leaveBody,
   type ObjectAttributes,
-  type ObjectRead,
   type ObjectRecord,
   type ObjectStore,
 } from '../object-store.ts'
@@ -35,29 +33,23 @@ export async function headObject(call: ObjectCall): Promise<S3Response> {
 }
 
 export async function getObject(call: ObjectCall): Promise<S3Response> {
-  const { store, bucket, key } = call
-  // an overwrite may come between the two looks: then look again
-  for (let turn = 0; turn < 5; turn++) {
-    const record = await store.head(bucket, key)
-    if (!record) throw noSuchKey()
-    const { status, headers, range, length } = objectHead(call, record)
-    if (status === 304) return { status, headers, body: null }
-    const read = await store.get(bucket, key, range ?? undefined)
-    if (!read) throw noSuchKey()
-    if (sameVersion(record, read)) {
-      const { body } = read
-      if (body instanceof HeldBody) return { status, headers, body: body.bytes }
-      return { status, headers: length === null ? headers : [...headers, contentLength(length)], body }
+  const found: { head: ObjectHead | null; fault: unknown } = { head: null, fault: null }
+  const read = await call.store.get(call.bucket, call.key, record => {
+    try {
+      found.head = objectHead(call, record)
+      return found.head.length === null ? 'nothing' : (found.head.range ?? 'all')
+    } catch (fault) {
+      found.fault = fault
+      return 'nothing'
     }
-    await leaveBody(read.body)
-  }
-  throw new S3Error('SlowDown', 'The object is being replaced again and again.')
-}
-
-function sameVersion(record: ObjectRecord, { record: read }: ObjectRead): boolean {
-  return (
-    record.etag === read.etag && record.size === read.size && record.modifiedAt.getTime() === read.modifiedAt.getTime()
-  )
+  })
+  if (!read) throw noSuchKey()
+  if (found.head === null) throw found.fault
+  const { status, headers, length } = found.head
+  if (length === null) return { status, headers, body: null }
+  const { body } = read
+  if (body instanceof HeldBody) return { status, headers, body: body.bytes }
+  return { status, headers: [...headers, contentLength(length)], body }
 }
 
 type ObjectHead = {
@@ -172,14 +164,16 @@ async function copyThrough(call: ObjectCall, source: CopySource, attributes: Obj
 
 /** @throws S3Error "PreconditionFailed" - replaced since it was judged */
 export async function openSource(store: ObjectStore, source: CopySource, rangeText?: string) {
-  const range = readRange(rangeText, source.record.size) ?? undefined
-  const read = await store.get(source.bucket, source.key, range)
+  const range = readRange(rangeText, source.record.size)
+  const judged = (record: ObjectRecord): boolean => sameVersion(source.record, record)
+  const read = await store.get(source.bucket, source.key, record => (judged(record) ? (range ?? 'all') : 'nothing'))
   if (!read) throw noSuchKey()
-  if (!sameVersion(source.record, read)) {
-    await leaveBody(read.body)
-    throw new S3Error('PreconditionFailed', 'The source was replaced meanwhile.')
-  }
+  if (!judged(read.record)) throw new S3Error('PreconditionFailed', 'The source was replaced meanwhile.')
   return { body: read.body, size: range ? range.last - range.first + 1 : read.record.size }
+}
+
+function sameVersion(a: ObjectRecord, b: ObjectRecord): boolean {
+  return a.etag === b.etag && a.size === b.size && a.modifiedAt.getTime() === b.modifiedAt.getTime()
 }
 
 export function noSuchKey(): S3Error {

@@ -39,15 +39,16 @@ export async function* openBody(
 /**
  * The same of a body at hand, at once: for small ones.
  *
- * @param body - from its core header on; what lies behind it is not looked at
+ * @param body - from where its core header lies; what is behind it is not looked at
  */
 export function openHeldBody(
   body: Buffer,
   objectKey: Uint8Array,
+  coreHeader: Uint8Array,
   plaintextLength: number,
   range: { first: number; last: number } = { first: 0, last: plaintextLength - 1 },
 ): Buffer {
-  const opening = new Opening(objectKey, body.subarray(0, CORE_HEADER_BYTES), plaintextLength, range)
+  const opening = new Opening(objectKey, coreHeader, plaintextLength, range)
   try {
     const { start, length } = opening.place(opening.from, opening.to)
     const pieces = [...opening.pieces(body.subarray(start, start + length), opening.from, opening.to)]

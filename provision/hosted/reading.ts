@@ -1,11 +1,12 @@
-import { openBody } from '../../format/body-opening.ts'
+import { openBody, openHeldBody } from '../../format/body-opening.ts'
 import { asBuffer } from '../../format/bytes.ts'
 import { parseEnvelope } from '../../format/envelope.ts'
 import { FormatError } from '../../format/fault.ts'
 import type { KeyRelease } from '../../format/release.ts'
 import type { BlobReader } from '../../store/blobs.ts'
-import { type ByteRange, StoreError } from '../../store/object-store.ts'
+import { type ByteRange, HeldBody, StoreError } from '../../store/object-store.ts'
 import { slicesOf } from '../../store/pack/pack-reader.ts'
+import { SMALL_READ_BYTES } from '../../store/range-file.ts'
 import type { BodyRow, ObjectRow, PartRow } from '../database/hosted-schema.ts'
 import { seeker } from '../database/rows.ts'
 import { asked } from './release-fault.ts'
@@ -69,7 +70,10 @@ export async function openObject(
       const [key] = await asked(release.release({ proof, object, parts: [] }))
       if (key === undefined) throw new StoreError('forbidden', 'Access Denied')
       const piece = { body, key, plaintextLength: row.size, range: range ?? { first: 0, last: row.size - 1 } }
-      return over(shelf, [piece], free)
+      if (body.length > SMALL_READ_BYTES) return over(shelf, [piece], free)
+      const held = await heldBody(shelf, piece)
+      free()
+      return held
     }
     const slices = slicesOf(parseEnvelope(row.envelope).parts, range)
     const parts: { row: PartRow; body: BodyRow }[] = []
@@ -97,6 +101,32 @@ export async function partOf(database: Database, set: string, objectId: string) 
     .executeTakeFirst()
   if (row === undefined) throw new StoreError('damaged', `part ${objectId} is not recorded`)
   return { row, body: await bodyOf(database, objectId) }
+}
+
+/** A small body by one read, opened whole. Wipes the key. */
+async function heldBody(shelf: Shelf, { body, key, plaintextLength, range }: Piece): Promise<HeldBody> {
+  let reader: BlobReader | null = null
+  try {
+    reader = await readerOf(shelf, body)
+    const bytes = await readFully(reader, body.offset, body.length)
+    return new HeldBody(openHeldBody(bytes, key, body.core_header, plaintextLength, range))
+  } catch (cause) {
+    throw damaged(body, cause)
+  } finally {
+    key.fill(0)
+    await reader?.close()
+  }
+}
+
+async function readerOf(shelf: Shelf, body: BodyRow): Promise<BlobReader> {
+  const reader = body.blob === null ? null : await shelf.blobs.open(body.blob)
+  if (reader === null) throw new StoreError('damaged', `blob ${body.blob} is missing`)
+  return reader
+}
+
+function damaged(body: BodyRow, cause: unknown): unknown {
+  if (!(cause instanceof FormatError)) return cause
+  return new StoreError('damaged', `object ${body.object_id}: ${cause.message}`, { cause })
 }
 
 /** The pieces one after another. Left early or never begun, it still wipes the keys and lets the blobs go. */
@@ -128,15 +158,13 @@ function over(shelf: Shelf, pieces: Piece[], free: () => void): AsyncIterable<Ui
 
 async function* plaintext(shelf: Shelf, pieces: Piece[]): AsyncGenerator<Uint8Array> {
   for (const { body, key, plaintextLength, range } of pieces) {
-    const reader = body.blob === null ? null : await shelf.blobs.open(body.blob)
-    if (reader === null) throw new StoreError('damaged', `blob ${body.blob} is missing`)
+    const reader = await readerOf(shelf, body)
     try {
       const read = (offset: number, length: number) =>
         readFully(reader, body.offset + offset, Math.min(length, body.length - offset))
       yield* openBody(read, key, body.core_header, plaintextLength, range)
     } catch (cause) {
-      if (!(cause instanceof FormatError)) throw cause
-      throw new StoreError('damaged', `object ${body.object_id}: ${cause.message}`, { cause })
+      throw damaged(body, cause)
     } finally {
       await reader.close()
     }

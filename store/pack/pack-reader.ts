@@ -132,7 +132,7 @@ export class PackReader {
     const context = contextOf(this.#owner, name, envelope.objectId)
     const objectKey = openEnvelope(wrapKey, envelope, coreHeaderHash(body), context)
     try {
-      return openHeldBody(body, objectKey, envelope.plaintextLength, range ?? undefined)
+      return openHeldBody(body, objectKey, body, envelope.plaintextLength, range ?? undefined)
     } finally {
       objectKey.fill(0)
     }

@@ -60,7 +60,7 @@ flips('core header', async () => {
     wantFault(
       ranges,
       bit >> 3,
-      faultOf(() => openHeldBody(bytes, key, 14)),
+      faultOf(() => openHeldBody(bytes, key, bytes.subarray(0, 102), 14)),
       bit,
     )
   }

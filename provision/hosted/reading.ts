@@ -2,7 +2,7 @@ import { openBody, openHeldBody } from '../../format/body-opening.ts'
 import { asBuffer } from '../../format/bytes.ts'
 import { parseEnvelope } from '../../format/envelope.ts'
 import { FormatError } from '../../format/fault.ts'
-import type { KeyRelease } from '../../format/release.ts'
+import type { KeyRelease, Principal, StoredObject } from '../../format/release.ts'
 import type { BlobReader } from '../../store/blobs.ts'
 import { type ByteRange, HeldBody, StoreError } from '../../store/object-store.ts'
 import { slicesOf } from '../../store/pack/pack-reader.ts'
@@ -10,7 +10,7 @@ import { SMALL_READ_BYTES } from '../../store/range-file.ts'
 import type { BodyRow, ObjectRow, PartRow } from '../database/hosted-schema.ts'
 import { seeker } from '../database/rows.ts'
 import { asked } from './release-fault.ts'
-import type { BoundCaller } from './rights.ts'
+import { denied } from './rights.ts'
 import { BODY_COLUMNS, OBJECT_COLUMNS, storedObject, storedPart } from './rows.ts'
 import type { Change, Database, Shelf } from './shelf.ts'
 
@@ -53,22 +53,32 @@ type Piece = { body: BodyRow; key: Buffer; plaintextLength: number; range: ByteR
 /**
  * Content of an object. The authority is asked before this resolves, so a refusal comes before the first byte.
  * @param range - null: all of it
- * @throws StoreError "forbidden" | "busy"
+ * @param judge - hears who signed the proof, as the authority says it; throws where the data is not for them
+ * @throws StoreError "forbidden" | "busy"; AccessError - the proof is none
  */
 export async function openObject(
   shelf: Shelf,
   release: KeyRelease,
-  caller: BoundCaller,
+  proof: Uint8Array | null,
   found: Found,
   range: ByteRange | null,
+  judge: (principal: Principal | null) => void,
 ): Promise<AsyncIterable<Uint8Array>> {
   const { row, body, free } = found
+  const ask = async (parts: StoredObject[]): Promise<Buffer[]> => {
+    const released = await asked(release.release({ proof, object: storedObject(row, body.core_header), parts }))
+    try {
+      judge(released.principal)
+    } catch (error) {
+      for (const key of released.keys) key.fill(0)
+      throw error
+    }
+    return released.keys
+  }
   try {
-    const proof = caller?.proof ?? null
-    const object = storedObject(row, body.core_header)
     if (row.part_set === null) {
-      const [key] = await asked(release.release({ proof, object, parts: [] }))
-      if (key === undefined) throw new StoreError('forbidden', 'Access Denied')
+      const [key] = await ask([])
+      if (key === undefined) throw denied()
       const piece = { body, key, plaintextLength: row.size, range: range ?? { first: 0, last: row.size - 1 } }
       if (body.length > SMALL_READ_BYTES) return over(shelf, [piece], free)
       const held = await heldBody(shelf, piece)
@@ -78,11 +88,10 @@ export async function openObject(
     const slices = slicesOf(parseEnvelope(row.envelope).parts, range)
     const parts: { row: PartRow; body: BodyRow }[] = []
     for (const { part } of slices) parts.push(await partOf(shelf.database, row.part_set, part.objectId))
-    const asks = parts.map(part => storedPart(part.row, part.body.core_header))
-    const keys = await asked(release.release({ proof, object, parts: asks }))
+    const keys = await ask(parts.map(part => storedPart(part.row, part.body.core_header)))
     const pieces = slices.map((slice, at): Piece => {
       const [part, key] = [parts[at], keys[at]]
-      if (part === undefined || key === undefined) throw new StoreError('forbidden', 'Access Denied')
+      if (part === undefined || key === undefined) throw denied()
       return { body: part.body, key, plaintextLength: slice.part.plaintextLength, range: slice.range }
     })
     return over(shelf, pieces, free)

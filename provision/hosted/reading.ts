@@ -8,24 +8,32 @@ import { type ByteRange, HeldBody, StoreError } from '../../store/object-store.t
 import { slicesOf } from '../../store/pack/pack-reader.ts'
 import { SMALL_READ_BYTES } from '../../store/range-file.ts'
 import type { BodyRow, ObjectRow, PartRow } from '../database/hosted-schema.ts'
-import { seeker } from '../database/rows.ts'
+import { joinedSeeker, seeker } from '../database/rows.ts'
 import { asked } from './release-fault.ts'
 import { denied } from './rights.ts'
 import { BODY_COLUMNS, OBJECT_COLUMNS, storedObject, storedPart } from './rows.ts'
 import type { Change, Database, Shelf } from './shelf.ts'
 
 const bodyById = seeker<BodyRow>('bodies', BODY_COLUMNS, ['object_id'])
-const objectByName = seeker<ObjectRow>('objects', OBJECT_COLUMNS, ['bucket', 'key'])
+const objectByName = joinedSeeker<ObjectRow, BodyPlace>('objects', OBJECT_COLUMNS, ['bucket', 'key'], {
+  table: 'bodies',
+  columns: ['blob', 'offset', 'length', 'core_header'],
+  on: 'object_id',
+})
 
+/** Where a body lies, and its core header. */
+type BodyPlace = Omit<BodyRow, 'refs'>
 /** Everything of an object that a read needs, its blobs pinned till `free`. */
-export type Found = { row: ObjectRow; body: BodyRow; free: () => void }
+export type Found = { row: ObjectRow; body: BodyPlace; free: () => void }
 
 /** Looks an object up and pins it, while nothing else can come to the database. */
 export async function findPinned(shelf: Shelf, bucket: string, key: Buffer): Promise<Found | null> {
   return shelf.database.connection().execute(async database => {
     const row = await objectByName(database, bucket, key)
     if (row === undefined) return null
-    const body = await bodyOf(database, row.object_id)
+    const { blob, offset, length, core_header } = row
+    if (offset === null || length === null || core_header === null) throw unrecorded(row.object_id)
+    const body = { object_id: row.object_id, blob, offset, length, core_header }
     const blobs = row.part_set === null ? [body.blob ?? ''] : await blobsOfParts(database, row.part_set)
     return { row, body, free: shelf.pin(blobs) }
   })
@@ -33,8 +41,12 @@ export async function findPinned(shelf: Shelf, bucket: string, key: Buffer): Pro
 
 export async function bodyOf(database: Database | Change, objectId: string): Promise<BodyRow> {
   const body = await bodyById(database, objectId)
-  if (body === undefined) throw new StoreError('damaged', `the body of object ${objectId} is not recorded`)
+  if (body === undefined) throw unrecorded(objectId)
   return body
+}
+
+function unrecorded(objectId: string): StoreError {
+  return new StoreError('damaged', `the body of object ${objectId} is not recorded`)
 }
 
 async function blobsOfParts(database: Database | Change, set: string): Promise<string[]> {
@@ -48,7 +60,7 @@ async function blobsOfParts(database: Database | Change, set: string): Promise<s
   return rows.flatMap(row => (row.blob === null ? [] : [row.blob]))
 }
 
-type Piece = { body: BodyRow; key: Buffer; plaintextLength: number; range: ByteRange }
+type Piece = { body: BodyPlace; key: Buffer; plaintextLength: number; range: ByteRange }
 
 /**
  * Content of an object. The authority is asked before this resolves, so a refusal comes before the first byte.
@@ -86,7 +98,7 @@ export async function openObject(
       return held
     }
     const slices = slicesOf(parseEnvelope(row.envelope).parts, range)
-    const parts: { row: PartRow; body: BodyRow }[] = []
+    const parts: { row: PartRow; body: BodyPlace }[] = []
     for (const { part } of slices) parts.push(await partOf(shelf.database, row.part_set, part.objectId))
     const keys = await ask(parts.map(part => storedPart(part.row, part.body.core_header)))
     const pieces = slices.map((slice, at): Piece => {
@@ -127,13 +139,13 @@ async function heldBody(shelf: Shelf, { body, key, plaintextLength, range }: Pie
   }
 }
 
-async function readerOf(shelf: Shelf, body: BodyRow): Promise<BlobReader> {
+async function readerOf(shelf: Shelf, body: BodyPlace): Promise<BlobReader> {
   const reader = body.blob === null ? null : await shelf.blobs.open(body.blob)
   if (reader === null) throw new StoreError('damaged', `blob ${body.blob} is missing`)
   return reader
 }
 
-function damaged(body: BodyRow, cause: unknown): unknown {
+function damaged(body: BodyPlace, cause: unknown): unknown {
   if (!(cause instanceof FormatError)) return cause
   return new StoreError('damaged', `object ${body.object_id}: ${cause.message}`, { cause })
 }

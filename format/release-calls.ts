@@ -39,6 +39,7 @@ import {
   type Principal,
   type ProveObject,
   type ProveOutcome,
+  type Released,
   type ReleaseRequest,
   type Rewrapped,
   type RewrapRequest,
@@ -151,6 +152,7 @@ const principal = record<Principal>({
   groups: listOf(text(128), MEMBERSHIPS_MAX),
   domains: listOf(text(255), MEMBERSHIPS_MAX),
 })
+const released = record<Released>({ principal: nullable(principal), keys: listOf(bytes(32), MAX_PARTS) })
 const chunk = record<ChunkProof>({
   kind: oneOf(['chunk', 'trailer']),
   previousSignature: text(64),
@@ -194,7 +196,7 @@ export const RELEASE_CALLS: Calls<KeyRelease> = {
   authenticate: { ask: args(proof), answer: principal },
   verifyChunks: { ask: args(proof, listOf(chunk, CHUNKS_BATCH)), answer: nothing },
   wrap: { ask: args(wrap), answer: record<Wrapped>({ envelope, binding }) },
-  release: { ask: args(release), answer: listOf(bytes(32), MAX_PARTS) },
+  release: { ask: args(release), answer: released },
   rewrap: {
     ask: args(rewrap),
     answer: record<Rewrapped>({ envelopes: listOf(envelope, MAX_PARTS + 1), binding, partBinding: binding }),

@@ -19,8 +19,11 @@ export interface KeyRelease {
    * bucket's default. Faults also those of an ACL that cannot be had.
    */
   wrap(request: WrapRequest): Promise<Wrapped>
-  /** The object key, or, for a composite, the keys of the parts asked for in their order. Fault `denied` for every refusal. */
-  release(request: ReleaseRequest): Promise<Buffer[]>
+  /**
+   * Who signed the request, and the object key, or, for a composite, the keys of the parts asked for in their order. Faults of
+   * `authenticate`; `denied` for every other refusal.
+   */
+  release(request: ReleaseRequest): Promise<Released>
   /** New envelopes for the same bodies under another name, for the proof's user (server-side copy). ACL as of `wrap`. */
   rewrap(request: RewrapRequest): Promise<Rewrapped>
   /** Replaces the ACL of an object's release binding (revision above 0): in force from the answer on. */
@@ -105,6 +108,8 @@ export type StoredObject = {
 
 /** `proof` null: anonymous. `parts`: those of a composite whose keys are wanted. */
 export type ReleaseRequest = { proof: Uint8Array | null; object: StoredObject; parts: StoredObject[] }
+/** `principal` null: anonymous. */
+export type Released = { principal: Principal | null; keys: Buffer[] }
 export type RewrapRequest = {
   proof: Uint8Array
   object: StoredObject

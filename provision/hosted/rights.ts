@@ -16,6 +16,13 @@ export type BoundCaller = { proof: Uint8Array; principal: Principal } | null
 export type BucketRow = HostedSchema['buckets']
 export type ObjectRights = Pick<RecordRow, 'owner' | 'acl'>
 
+export type Home = { owner: string | null }
+
+/** Whether deciding by it needs to know whose the bucket is. */
+export function meansBucketOwner({ acl }: ObjectRights): boolean {
+  return acl.includes('bucket-owner')
+}
+
 const ANONYMOUS: Who = { kind: 'anonymous' }
 
 function whoOf(caller: BoundCaller): Who {
@@ -28,7 +35,8 @@ export function mayUseBucket(row: BucketRow, caller: BoundCaller, right: Right):
   return (bucketRights(row, caller) & right) !== 0
 }
 
-export function mayUseObject(home: BucketRow, row: ObjectRights, caller: BoundCaller, right: Right): boolean {
+/** @param home - the bucket that it lies in; its owner may be left out where the ACL does not mean him */
+export function mayUseObject(home: Home, row: ObjectRights, caller: BoundCaller, right: Right): boolean {
   const { owner, acl } = row
   const resource = { kind: 'object', owner, bucketOwner: home.owner, acl: parseAcl(acl) } as const
   return (rightsOf(resource, whoOf(caller)) & right) !== 0

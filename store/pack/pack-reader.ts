@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto'
-import { openBody } from '../../format/body.ts'
+import { openBody, openHeldBody } from '../../format/body-opening.ts'
 import type { EpochId } from '../../format/bytes.ts'
 import { CORE_HEADER_BYTES, coreHeaderHash } from '../../format/core-header.ts'
 import { startDigest } from '../../format/digest.ts'
@@ -14,7 +14,8 @@ import {
 import { deriveEpochKeys } from '../../format/epoch-key.ts'
 import { BODY_HEAD_BYTES, FRAME_HEAD_BYTES, openFrame, parseCommit } from '../../format/frame.ts'
 import type { Index } from '../index-store.ts'
-import { type ByteRange, StoreError } from '../object-store.ts'
+import { type ByteRange, HeldBody, StoreError } from '../object-store.ts'
+import { SMALL_READ_BYTES } from '../range-file.ts'
 import type { EpochSource, PackOwner } from './epoch-source.ts'
 import type { LiveEpoch } from './epochs.ts'
 import { readEpoch } from './pack-rows.ts'
@@ -50,10 +51,18 @@ export class PackReader {
   }
 
   async envelopeAt(place: Place): Promise<Envelope> {
-    const frame = await this.#packs.read(place.pack, place.commitOffset, place.commitBytes)
-    if (frame.length < FRAME_HEAD_BYTES)
-      throw new StoreError('damaged', `pack ${place.pack}: cut short at ${place.commitOffset}`)
-    return parseEnvelope(parseCommit(openFrame(frame).payload).envelope)
+    return envelopeOf(place, await this.#packs.read(place.pack, place.commitOffset, place.commitBytes))
+  }
+
+  /** An object's envelope and, where both are small and so lie side by side, its body, by one read. */
+  async #look(place: Place): Promise<{ envelope: Envelope; body: Buffer | null }> {
+    const length = place.commitOffset + place.commitBytes - place.bodyOffset
+    // a composite has no body
+    if (place.bodyOffset === 0 || length > SMALL_READ_BYTES)
+      return { envelope: await this.envelopeAt(place), body: null }
+    const run = await this.#packs.read(place.pack, place.bodyOffset, length)
+    const commitAt = place.commitOffset - place.bodyOffset
+    return { envelope: envelopeOf(place, run.subarray(commitAt)), body: run.subarray(BODY_HEAD_BYTES, commitAt) }
   }
 
   /** @throws StoreError "invalid-state" - its epoch has ended and the job is write-only */
@@ -80,8 +89,9 @@ export class PackReader {
    * @throws StoreError "invalid-state" before the first byte; FormatError "tampered" when the medium gives back something else
    */
   async open(place: Place, name: ObjectName, range: ByteRange | null): Promise<AsyncIterable<Uint8Array>> {
-    const envelope = await this.envelopeAt(place)
+    const { envelope, body } = await this.#look(place)
     const { bucket, key } = name
+    if (body !== null) return new HeldBody(await this.#openHeld(envelope, body, { bucket, key }, range))
     if (envelope.kind !== COMPOSITE) return this.#openSingle(place, envelope, { bucket, key }, range)
     const wrapKey = await this.wrapKeyOf(envelope.kekId)
     const context = contextOf(this.#owner, { bucket, key }, envelope.objectId)
@@ -114,6 +124,17 @@ export class PackReader {
         { ...name, part: { upload: row.upload, number: row.number } },
         range,
       )
+    }
+  }
+
+  async #openHeld(envelope: Envelope, body: Buffer, name: ObjectName, range: ByteRange | null): Promise<Buffer> {
+    const wrapKey = await this.wrapKeyOf(envelope.kekId)
+    const context = contextOf(this.#owner, name, envelope.objectId)
+    const objectKey = openEnvelope(wrapKey, envelope, coreHeaderHash(body), context)
+    try {
+      return openHeldBody(body, objectKey, body, envelope.plaintextLength, range ?? undefined)
+    } finally {
+      objectKey.fill(0)
     }
   }
 
@@ -173,6 +194,12 @@ export class PackReader {
   forgetKeys(): void {
     this.#opened.clear()
   }
+}
+
+function envelopeOf(place: Place, frame: Buffer): Envelope {
+  if (frame.length < FRAME_HEAD_BYTES)
+    throw new StoreError('damaged', `pack ${place.pack}: cut short at ${place.commitOffset}`)
+  return parseEnvelope(parseCommit(openFrame(frame).payload).envelope)
 }
 
 type Slice = { part: CompositePart; range: ByteRange }

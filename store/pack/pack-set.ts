@@ -2,7 +2,9 @@ import { newId, type PackId } from '../../format/bytes.ts'
 import type { PackHead } from '../../format/checkpoint.ts'
 import type { WalkStart } from '../../format/pack-walk.ts'
 import { StoreError } from '../object-store.ts'
-import { type Drive, type DriveFile, freeBytes, openForReading, packPath } from './drive.ts'
+import { Pace } from '../pace.ts'
+import { RangeFile } from '../range-file.ts'
+import { type Drive, freeBytes, packPath } from './drive.ts'
 import type { PackOwner } from './epoch-source.ts'
 import { OpenPack } from './open-pack.ts'
 import { Lane } from './sealing/lane.ts'
@@ -34,7 +36,8 @@ export class PackSet {
   readonly #nextSequence: () => number
   readonly #closed: Map<PackId, ClosedPack>
   readonly #open = new Map<PackId, OpenPack>()
-  readonly #readers = new Map<PackId, Promise<DriveFile>>()
+  readonly #readers = new Map<PackId, Promise<RangeFile>>()
+  readonly #paces = new Map<Drive, Pace>()
   readonly #shared = new Map<Lane, Promise<OpenPack>>()
   #idle: OpenPack[] = []
   #doubtful = false
@@ -200,7 +203,7 @@ export class PackSet {
   async read(pack: PackId, offset: number, length: number): Promise<Buffer> {
     let opening = this.#readers.get(pack)
     if (opening === undefined) {
-      opening = openForReading(packPath(this.#driveOf(pack), pack))
+      opening = this.#openForReading(pack)
       this.#readers.set(pack, opening)
       const [oldest] = this.#readers.keys()
       if (this.#readers.size > READERS_KEPT && oldest !== undefined) this.#forget(oldest)
@@ -213,6 +216,13 @@ export class PackSet {
       if (isCode(cause, 'EBADF')) return this.read(pack, offset, length)
       throw new StoreError('damaged', `pack ${pack} cannot be read at ${offset}`, { cause })
     }
+  }
+
+  #openForReading(pack: PackId): Promise<RangeFile> {
+    const drive = this.#driveOf(pack)
+    const pace = this.#paces.get(drive) ?? new Pace()
+    this.#paces.set(drive, pace)
+    return RangeFile.open(packPath(drive, pack), pace)
   }
 
   #forget(pack: PackId): void {

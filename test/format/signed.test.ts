@@ -224,11 +224,15 @@ signed('a key record has 1 to 16 recipients, each stanza bound to its place', as
   for (const count of [0, 17]) assert.is(await faultOfAsync(() => make(count)), 'limit')
 })
 
-signed('a binding and a place come back; an unknown ACL is refused', () => {
+signed('a binding and a place come back; an ACL that is no text or too long is refused', () => {
   assert.equal(parseBinding(encodeBinding('o', 'public-read')), { owner: 'o', acl: 'public-read' })
   assert.is(
-    faultOf(() => parseBinding(encodeCbor({ owner: 'o', acl: 'public-read-write' }))),
-    'unsupported',
+    faultOf(() => parseBinding(encodeCbor({ owner: 'o', acl: 1 }))),
+    'malformed',
+  )
+  assert.is(
+    faultOf(() => parseBinding(encodeCbor({ owner: 'o', acl: 'a'.repeat(49_153) }))),
+    'limit',
   )
   for (const place of [
     { bucket: 'b', key: 'k' },

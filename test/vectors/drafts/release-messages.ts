@@ -26,7 +26,6 @@ const byDrive = { ...stored, j: id, p: place, r: Buffer.alloc(0) }
 const wrap = {
   proof,
   creation: Buffer.from('c'),
-  acl: 'private',
   kind: 3,
   object: id,
   core: Buffer.alloc(0),
@@ -45,12 +44,14 @@ const rewrap = {
   object: byDrive,
   parts: [{ object: stored, metadata: Buffer.from('m') }],
   destination: place,
-  acl: 'public-read',
   metadata: Buffer.alloc(0),
 }
-const bind = { proof, object: byDrive, acl: 'public-read' }
+const bind = { proof, object: byDrive, document: Buffer.from('<AccessControlList/>') }
+const bucketAsk = { proof, bucket: 'b' }
+const bucketFacts = { owner: 'o', account: 'acme', acl: 'all=R user:o=FULL', defaultAcl: null, revision: 1 }
+const binding = Buffer.from('b')
 const station = { s: 'dock 1', x: Buffer.alloc(32, 1), j: id, d: id }
-const principal = { account: 'acme', name: 'Acme', accessKey: 'AK' }
+const principal = { account: 'acme', user: 'u', name: 'Acme', accessKey: 'AK', groups: ['g', 'h'], domains: [] }
 const chunk = { kind: 'chunk', previousSignature: 'a', digest: 'b', signature: 'c' }
 const device = { device: id, identitySpki: Buffer.from('i'), grantHash: Buffer.alloc(32, 6) }
 const job = {
@@ -97,6 +98,8 @@ export const RELEASE_DRAFTS: { name?: string; message: string; value: CborValue;
       ['a field less', 'malformed', keep(principal, 'name')],
       ['a field more', 'malformed', { ...principal, role: 'admin' }],
       ['an account of 129 bytes', 'limit', { ...principal, account: 'a'.repeat(129) }],
+      ['1001 groups', 'limit', { ...principal, groups: Array.from({ length: 1001 }, () => 'g') }],
+      ['a group that is a number', 'malformed', { ...principal, groups: [1] }],
     ],
   },
   {
@@ -112,10 +115,10 @@ export const RELEASE_DRAFTS: { name?: string; message: string; value: CborValue;
     message: 'wrap ask',
     value: [wrap],
     refused: [
-      ['a field less', 'malformed', [keep(wrap, 'acl')]],
+      ['a field less', 'malformed', [keep(wrap, 'metadata')]],
       ['a field more', 'malformed', [{ ...wrap, account: 'acme' }]],
       ['a creation that is null', 'malformed', [{ ...wrap, creation: null }]],
-      ['an unknown ACL', 'unsupported', [{ ...wrap, acl: 'public-read-write' }]],
+      ['an ACL, which is read from the proof', 'malformed', [{ ...wrap, acl: 'private' }]],
       ['an unknown kind', 'unsupported', [{ ...wrap, kind: 4 }]],
       ['an unknown digest', 'unsupported', [{ ...wrap, digestId: 3 }]],
       ['an object id of 15 bytes', 'malformed', [{ ...wrap, object: id.subarray(1) }]],
@@ -128,14 +131,18 @@ export const RELEASE_DRAFTS: { name?: string; message: string; value: CborValue;
     ],
   },
   { name: 'wrap ask without creation', message: 'wrap ask', value: [keep(wrap, 'creation')], refused: [] },
-  { message: 'wrap answer', value: Buffer.from('e'), refused: [something] },
+  {
+    message: 'wrap answer',
+    value: { envelope: Buffer.from('e'), binding },
+    refused: [something, ['no binding', 'malformed', { envelope: Buffer.from('e') }]],
+  },
   {
     message: 'release ask',
     value: [release],
     refused: [
       ['a place without its key', 'malformed', [{ ...release, object: { ...stored, p: keep(place, 'k') } }]],
       ['a job of 17 bytes', 'malformed', [{ ...release, object: { ...stored, j: Buffer.alloc(17) } }]],
-      ['a binding of 1025 bytes', 'limit', [{ ...release, object: { ...stored, r: Buffer.alloc(1025) } }]],
+      ['a binding of 49,409 bytes', 'limit', [{ ...release, object: { ...stored, r: Buffer.alloc(49_409) } }]],
       ['a part that is no map', 'malformed', [{ ...release, parts: [null] }]],
     ],
   },
@@ -158,9 +165,45 @@ export const RELEASE_DRAFTS: { name?: string; message: string; value: CborValue;
       ['no proof', 'malformed', [{ ...rewrap, proof: null }]],
     ],
   },
-  { message: 'rewrap answer', value: [Buffer.from('e'), Buffer.from('f')], refused: [noList] },
-  { message: 'bind ask', value: [bind], refused: [['an unknown ACL', 'unsupported', [{ ...bind, acl: '' }]]] },
-  { message: 'bind answer', value: null, refused: [something] },
+  {
+    message: 'rewrap answer',
+    value: { envelopes: [Buffer.from('e'), Buffer.from('f')], binding, partBinding: binding },
+    refused: [noList, ['no binding of parts', 'malformed', { envelopes: [], binding }]],
+  },
+  {
+    message: 'bind ask',
+    value: [bind],
+    refused: [['a document of 65,537 bytes', 'limit', [{ ...bind, document: Buffer.alloc(65_537) }]]],
+  },
+  {
+    message: 'bind answer',
+    value: { acl: 'all=R', revision: 2 },
+    refused: [something, ['an ACL of 49,153 bytes', 'limit', { acl: 'a'.repeat(49_153), revision: 2 }]],
+  },
+  { message: 'openBucket ask', value: [bucketAsk], refused: [['no proof', 'malformed', [{ ...bucketAsk, proof: null }]]] },
+  {
+    message: 'openBucket answer',
+    value: bucketFacts,
+    refused: [['a negative revision', 'malformed', { ...bucketFacts, revision: -1 }]],
+  },
+  {
+    message: 'bindBucket ask',
+    value: [{ ...bucketAsk, of: 'default-object', document: Buffer.alloc(0) }],
+    refused: [['an unknown one', 'unsupported', [{ ...bucketAsk, of: 'policy', document: Buffer.alloc(0) }]]],
+  },
+  {
+    message: 'bindBucket answer',
+    value: { ...bucketFacts, defaultAcl: '' },
+    refused: [['a field less', 'malformed', keep(bucketFacts, 'account')]],
+  },
+  { message: 'closeBucket ask', value: [bucketAsk], refused: [['no bucket', 'malformed', [keep(bucketAsk, 'bucket')]]] },
+  { message: 'closeBucket answer', value: null, refused: [something] },
+  {
+    message: 'names ask',
+    value: [['a', 'b']],
+    refused: [['1001 ids', 'limit', [Array.from({ length: 1001 }, () => 'a')]]],
+  },
+  { message: 'names answer', value: ['Anna', null], refused: [['a number', 'malformed', [1]]] },
   {
     message: 'job ask',
     value: [station],

@@ -1,6 +1,7 @@
+import { dirname, join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { readTree } from './tree.ts'
+import { importsOf, readTree } from './tree.ts'
 
 const tree = new Map(readTree().map(({ file, text }) => [file, text]))
 const threats = suite('THREATS.md')
@@ -30,11 +31,18 @@ function has(source: string, title: string): boolean {
     })
 }
 
+/** The test file, and tables of its own that it imports from beside it. */
+function sourcesOf(file: string): string[] {
+  const source = tree.get(file) ?? ''
+  const beside = importsOf(source).filter(specifier => /^\.\/[\w-]+\.ts$/.test(specifier))
+  return [source, ...beside.map(specifier => tree.get(join(dirname(file), specifier)) ?? '')]
+}
+
 const text = tree.get('THREATS.md') ?? ''
 const named = namedIn(text)
 
 threats('every test that it names exists under that title', () => {
-  const missing = named.filter(({ file, title }) => !has(tree.get(file) ?? '', title))
+  const missing = named.filter(({ file, title }) => !sourcesOf(file).some(source => has(source, title)))
   assert.equal(
     missing.map(({ file, title }) => `${file}: ${title}`),
     [],

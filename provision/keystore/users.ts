@@ -43,13 +43,22 @@ export function usersOf(database: Kysely<KeystoreSchema>, accounts: Accounts, cl
       .executeTakeFirst()
     return row === undefined ? null : userOf(row)
   }
+  const ownUser = async (account: string): Promise<User | null> => {
+    try {
+      return await byId((await accounts.find(account)).id)
+    } catch (error) {
+      if (error instanceof AdministrationError && error.fault === 'not-found') return null
+      throw error
+    }
+  }
   const find: Users['find'] = async reference => {
     const cut = reference.indexOf('/')
     const found =
       cut < 0
-        ? ((await byId(reference)) ?? (await byId((await accounts.find(reference)).id)))
+        ? ((await byId(reference)) ?? (await ownUser(reference)))
         : await byName((await accounts.find(reference.slice(0, cut))).id, reference.slice(cut + 1))
-    if (found === null) throw new AdministrationError('not-found', `no user "${reference}"`)
+    if (found === null)
+      throw new AdministrationError('not-found', `no user "${reference}": want account/name, an account, or an id`)
     return found
   }
   return {

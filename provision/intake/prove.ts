@@ -1,7 +1,8 @@
 import { COMPOSITE, PART } from '../../format/envelope.ts'
 import { type ObjectPlace, PROVE_BATCH } from '../../format/release.ts'
-import { changeItems, nameOf } from './item.ts'
+import { changeItems, headAndEnvelope, nameOf } from './item.ts'
 import type { ItemRow, WorkSchema } from './schema.ts'
+import { countOf } from './spans.ts'
 import type { Work } from './work.ts'
 
 /** Envelopes may be large: a question ends here too. */
@@ -11,7 +12,7 @@ export type Provable = Pick<
   ItemRow,
   'idx' | 'kind' | 'object_id' | 'bucket' | 'key' | 'upload' | 'number' | 'composite'
 > &
-  Pick<WorkSchema['commits'], 'envelope' | 'core_header'>
+  Pick<WorkSchema['commits'], 'header_bytes' | 'bytes'>
 
 /**
  * Has the authority open the keys that others hang on: of parts, and of composites. The rest is proved as it goes in. Commit point: each
@@ -20,6 +21,7 @@ export type Provable = Pick<
 export async function proveParts(work: Work): Promise<void> {
   if (work.level === 'digest') return
   const { database, run } = work
+  if ((await countOf(work, [PART, COMPOSITE])) === 0) return
   let done = 0
   for (let after = -1; ; ) {
     const page = await database
@@ -28,7 +30,7 @@ export async function proveParts(work: Work): Promise<void> {
         join.onRef('commits.run', '=', 'items.run').onRef('commits.object_id', '=', 'items.object_id'),
       )
       .select(['idx', 'kind', 'items.object_id', 'bucket', 'key', 'upload', 'number', 'composite'])
-      .select(['envelope', 'core_header'])
+      .select(['header_bytes', 'bytes'])
       .where('items.run', '=', run)
       .where('idx', '>', after)
       .where('kind', 'in', [PART, COMPOSITE])
@@ -54,7 +56,7 @@ export async function prove<Row extends Provable>(work: Work, rows: readonly Row
     asked.map(batch =>
       work.release.prove(
         work.station,
-        batch.map(row => ({ envelope: row.envelope, coreHeader: row.core_header, place: placeOf(row) })),
+        batch.map(row => ({ ...headAndEnvelope(row), place: placeOf(row) })),
       ),
     ),
   )
@@ -93,13 +95,13 @@ function* batches<Row extends Provable>(rows: readonly Row[]): Generator<Row[]> 
   let batch: Row[] = []
   let bytes = 0
   for (const row of rows) {
-    if (batch.length === PROVE_BATCH || (batch.length > 0 && bytes + row.envelope.length > BATCH_BYTES)) {
+    if (batch.length === PROVE_BATCH || (batch.length > 0 && bytes + row.bytes.length > BATCH_BYTES)) {
       yield batch
       batch = []
       bytes = 0
     }
     batch.push(row)
-    bytes += row.envelope.length
+    bytes += row.bytes.length
   }
   if (batch.length > 0) yield batch
 }
@@ -107,7 +109,7 @@ function* batches<Row extends Provable>(rows: readonly Row[]): Generator<Row[]> 
 function placeOf(item: Provable): ObjectPlace {
   return {
     bucket: item.bucket,
-    key: Buffer.from(item.key).toString('utf8'),
+    key: item.key,
     ...(item.kind === PART && { part: { upload: item.upload, number: item.number } }),
   }
 }

@@ -4,7 +4,8 @@ import { Frontier, leafHash } from '../../format/merkle.ts'
 import { type MetadataKeys, metadataKeysOf } from './epochs.ts'
 import { itemOf, openName } from './item.ts'
 import { keepManifests, leavesOf, sourcesOf } from './leaves.ts'
-import { dropIndexes, type ItemRow, insertItems, makeIndexes } from './schema.ts'
+import { dropIndexes, type ItemRow, makeIndexes } from './schema.ts'
+import { putItems } from './spans.ts'
 import type { Step, Work } from './work.ts'
 
 /**
@@ -75,7 +76,7 @@ async function makeItems(work: Work, keys: MetadataKeys, source: string, from: n
   const keep = async (): Promise<void> => {
     const made = rows
     rows = []
-    await work.database.transaction().execute(change => insertItems(change, made))
+    await work.database.transaction().execute(change => putItems(change, made))
     // the store that runs beside has its turn
     await turn()
   }

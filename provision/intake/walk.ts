@@ -175,10 +175,10 @@ async function take(
         pack: pack.pack,
         frame: frame.offset,
         body_offset: commit.bodyOffset + BODY_HEAD_BYTES,
-        // copied: a window's bytes are the window's
-        envelope: Buffer.from(commit.envelope),
         envelope_hash: envelopeHash(commit.envelope),
-        core_header: coreHeader,
+        header_bytes: coreHeader.length,
+        // copied: a window's bytes are the window's
+        bytes: Buffer.concat([coreHeader, commit.envelope]),
         fault,
       })
       rows.bytes += commit.envelope.length

@@ -6,10 +6,10 @@ import { verifyKeyRecord } from '../../format/key-record.ts'
 import { ReleaseError } from '../../format/release.ts'
 import { DRIVE } from '../../format/volume.ts'
 import { type Span, spansOf } from './spans.ts'
-import type { Work } from './work.ts'
+import type { Keeping, Work } from './work.ts'
 
 /** Keeps an epoch's key record when the device signed it for this job; the first good one of an epoch counts. */
-export async function keepRecord(work: Work, record: Uint8Array, from: string): Promise<void> {
+export async function keepRecord(work: Keeping, record: Uint8Array, from: string): Promise<void> {
   try {
     const { epoch, job, device } = verifyKeyRecord(record, work.identity)
     if (job !== work.job || device !== work.device)

@@ -1,3 +1,4 @@
+import { open } from 'node:fs/promises'
 import { setImmediate as turn } from 'node:timers/promises'
 import { CORE_HEADER_BYTES, parseCoreHeader } from '../../format/core-header.ts'
 import { digestOf, startDigest } from '../../format/digest.ts'
@@ -5,7 +6,6 @@ import { COMPOSITE, type Envelope, parseEnvelope } from '../../format/envelope.t
 import { FormatError } from '../../format/fault.ts'
 import { BODY_HEAD_BYTES, type Commit, FRAME, parseCommit } from '../../format/frame.ts'
 import { parseEpochFrame, parseLeavesFrame, type ReadAt } from '../../format/pack-walk.ts'
-import { openForReading } from '../../store/pack/drive.ts'
 import { keepRecord } from './epochs.ts'
 import { envelopeHash } from './item.ts'
 import { blocksOf, keepLeaves } from './leaves.ts'
@@ -20,7 +20,7 @@ export type PackCopy = { pack: WorkSchema['packs']; source: string; path: string
 type Rows = { commits: WorkSchema['commits'][]; bytes: number }
 
 /** Commits that are written in one step: few enough to hold, enough that a step costs little of each. */
-const STEP_ROWS = 2000
+const STEP_ROWS = 512
 const STEP_BYTES = 8 << 20
 
 /**
@@ -48,10 +48,11 @@ async function checkFrames(
   path: string,
   tell: (bytes: number, more: number) => void,
 ): Promise<void> {
-  const file = await openForReading(path)
+  const file = await open(path, 'r')
   try {
-    const read = readingOn(file.read)
-    const frames = soundFrames(read, Math.min(pack.length, file.size))
+    const { size } = await file.stat()
+    const read = readingOn(file)
+    const frames = soundFrames(read, Math.min(pack.length, size))
     let rows: Rows = { commits: [], bytes: 0 }
     let reported = 0
     for (;;) {

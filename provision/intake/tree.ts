@@ -69,7 +69,7 @@ async function sourceOf(work: Work, before: Step, step: Step): Promise<string | 
 }
 
 /** Items that are written in one step. */
-const STEP_ITEMS = 2000
+const STEP_ITEMS = 512
 
 async function makeItems(work: Work, keys: MetadataKeys, source: string, from: number, to: number): Promise<void> {
   let rows: ItemRow[] = []

@@ -56,6 +56,16 @@ export function sqliteFile(path: string, survives: Survives = 'power-cut'): Data
   }
 }
 
+/** What is deleted meanwhile keeps its bytes till their place is used again: for what is no secret, to write it over is work for nothing. */
+export async function withoutOverwriting(database: QueryExecutorProvider, change: () => Promise<void>): Promise<void> {
+  await sql`pragma secure_delete = OFF`.execute(database)
+  try {
+    await change()
+  } finally {
+    await sql`pragma secure_delete = ON`.execute(database)
+  }
+}
+
 /** Everything committed so far survives a power cut from here on: fsync of the log, then of the file that it is moved into. */
 export async function makeDurable(database: QueryExecutorProvider): Promise<void> {
   await sql`pragma wal_checkpoint(passive)`.execute(database)

@@ -78,7 +78,7 @@ async function fetchKey(work: Work, epoch: string): Promise<KeyObject | null> {
   }
 }
 
-function findEpoch(work: Work, epoch: string) {
+export function findEpoch(work: Work, epoch: string) {
   return work.database
     .selectFrom('epochs')
     .select(['record', 'reason'])

@@ -144,6 +144,7 @@ async function takeIn(
   if (row.report !== null) return JSON.parse(row.report) as Report
   const run = row.row
   const earlier = await rowOf(database, row.earlier)
+  const level = await levelOf(database, earlier, options.level ?? 'key')
   const work: Work = {
     ...{
       database,
@@ -165,7 +166,9 @@ async function takeIn(
     device: station.device,
     steps: chain.steps,
     freshness: options.freshness?.kind ?? 'overridden',
-    level: await levelOf(database, earlier, options.level ?? 'key'),
+    level,
+    // what an earlier run stored is asked about no more: which that is, judging says
+    provesAhead: level === 'key' && earlier === null && options.check === undefined,
     receipts: join(directory, 'receipts'),
     number: row.number,
     progress: progressOf(options.progress, options.signal, clock),

@@ -1,5 +1,5 @@
 import { COMPOSITE, PART } from '../../format/envelope.ts'
-import { type ObjectPlace, PROVE_BATCH } from '../../format/release.ts'
+import { type ObjectPlace, PROVE_BATCH, type ProveOutcome } from '../../format/release.ts'
 import { changeItems, headAndEnvelope, nameOf } from './item.ts'
 import type { ItemRow, WorkSchema } from './schema.ts'
 import { countOf } from './spans.ts'
@@ -50,18 +50,7 @@ export async function proveParts(work: Work): Promise<void> {
 /** Asks for each of them, in their contexts; what the authority refuses is held from then on. @returns those that were proved */
 export async function prove<Row extends Provable>(work: Work, rows: readonly Row[]): Promise<Row[]> {
   const proved: Row[] = []
-  const asked = [...batches(rows)]
-  // all at once: the authority goes on with the next while the answer to one is written down here
-  const answers = await Promise.all(
-    asked.map(batch =>
-      work.release.prove(
-        work.station,
-        batch.map(row => ({ ...headAndEnvelope(row), place: placeOf(row) })),
-      ),
-    ),
-  )
-  for (const [number, batch] of asked.entries()) {
-    const outcomes = answers[number] ?? []
+  for (const { batch, outcomes } of await askFor(work, rows)) {
     const changes: { idx: number; values: Partial<ItemRow> }[] = []
     for (const [at, row] of batch.entries()) {
       const outcome = outcomes[at]
@@ -79,6 +68,20 @@ export async function prove<Row extends Provable>(work: Work, rows: readonly Row
     await changeItems(work.database, work.run, changes)
   }
   return proved
+}
+
+/** What the authority says of each, in batches. */
+export function askFor<Row extends Provable>(
+  work: Pick<Work, 'release' | 'station'>,
+  rows: readonly Row[],
+): Promise<{ batch: Row[]; outcomes: ProveOutcome[] }[]> {
+  // all at once: the authority goes on with the next while the answer to one is written down here
+  return Promise.all(
+    [...batches(rows)].map(async batch => {
+      const asked = batch.map(row => ({ ...headAndEnvelope(row), place: placeOf(row) }))
+      return { batch, outcomes: await work.release.prove(work.station, asked) }
+    }),
+  )
 }
 
 /** A composite without one of its parts does not go in. Before the part is marked: a kill between the two does it again. */

@@ -44,6 +44,8 @@ export type Work = {
   sealedHash: Buffer
   freshness: Receipt['freshness']
   level: 'digest' | 'key'
+  /** keys are asked for as soon as names are known; else when what is asked for is about to go in */
+  provesAhead: boolean
   receipts: string
   number: number
   clock: () => number

@@ -81,7 +81,7 @@ async function sourceOf(work: Work, before: Step, step: Step): Promise<string | 
 }
 
 /** Items that are written in one step. */
-const STEP_ITEMS = 512
+const STEP_ITEMS = 256
 
 async function makeItems(
   work: Work,

@@ -10,6 +10,8 @@ type Tell = (bytes: number, more: number) => void
 export type Checkers = {
   /** As `checkPack`, when one is free. After one that failed no other is begun. */
   check(copy: PackCopy, tell: Tell): Promise<void>
+  /** There will be something to read: threads start while it is copied. */
+  expect(packs: number): void
   close(): Promise<void>
 }
 
@@ -21,16 +23,20 @@ export function openCheckers(work: Work): Checkers {
   const bytes = work.last.packs.reduce((sum, pack) => sum + pack.length, 0)
   const apart = bytes >= work.apartBytes
   const most = apart ? Math.min(THREADS_MAX, availableParallelism()) : 1
-  const threads: Worker[] = []
-  const free: Worker[] = []
+  const threads: Thread[] = []
+  const free: Thread[] = []
+  const start = (): Thread => {
+    const thread = startThread(work)
+    threads.push(thread)
+    return thread
+  }
   const waiting: (() => void)[] = []
   let running = 0
   let failed = false
   const one: Checkers['check'] = async (copy, tell) => {
     if (failed) throw new Error('another pack could not be read')
     if (!apart) return checkPack(work, copy, tell)
-    const thread = free.pop() ?? startThread(work)
-    if (!threads.includes(thread)) threads.push(thread)
+    const thread = free.pop() ?? start()
     await checkApart(thread, copy, tell)
     free.push(thread)
   }
@@ -50,20 +56,31 @@ export function openCheckers(work: Work): Checkers {
         else next()
       }
     },
+    expect(packs) {
+      while (apart && threads.length < Math.min(most, packs)) free.push(start())
+    },
     async close() {
       failed = true
-      for (const thread of threads.splice(0)) await thread.terminate()
+      for (const { worker } of threads.splice(0)) await worker.terminate()
     },
   }
 }
 
-function startThread({ file, run, job, device, identity }: Work): Worker {
+type Thread = { worker: Worker; gone: Promise<Error> }
+
+function startThread({ file, run, job, device, identity }: Work): Thread {
   const workerData: CheckOrder = { file, run, job, device, identity }
-  return new Worker(new URL('./check-main.ts', import.meta.url), { name: 'check', workerData, resourceLimits: LIMITS })
+  const options = { name: 'check', workerData, resourceLimits: LIMITS }
+  const worker = new Worker(new URL('./check-main.ts', import.meta.url), options)
+  const gone = new Promise<Error>(resolve => {
+    worker.on('error', cause => resolve(new Error('a thread that checks packs ended', { cause })))
+    worker.on('exit', code => resolve(new Error(`a thread that checks packs ended with ${code}`)))
+  })
+  return { worker, gone }
 }
 
 /** @throws whatever reading threw there; or what `tell` throws, and then the thread goes on for nobody */
-async function checkApart(thread: Worker, copy: CheckAsked, tell: Tell): Promise<void> {
+async function checkApart({ worker, gone }: Thread, copy: CheckAsked, tell: Tell): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   const onMessage = (message: CheckMessage): void => {
     if ('checked' in message) resolve()
@@ -76,12 +93,13 @@ async function checkApart(thread: Worker, copy: CheckAsked, tell: Tell): Promise
       }
     }
   }
-  const onExit = (): void => reject(new Error('a thread that checks packs ended'))
-  thread.on('message', onMessage).on('error', reject).on('exit', onExit)
+  worker.on('message', onMessage)
   try {
-    thread.postMessage(copy)
-    await promise
+    worker.postMessage(copy)
+    // it may have ended before it was asked
+    const lost = await Promise.race([promise, gone])
+    if (lost !== undefined) throw lost
   } finally {
-    thread.off('message', onMessage).off('error', reject).off('exit', onExit)
+    worker.off('message', onMessage)
   }
 }

@@ -46,6 +46,7 @@ export async function adoptPacks(work: Work): Promise<void> {
   await beginWalk(work)
   const checkers = openCheckers(work)
   const walking: Promise<void>[] = []
+  checkers.expect(chosen.length)
   try {
     for (const [at, { signed, file }] of chosen.entries()) {
       const { pack, size } = await adoptOne(work, signed, file)

@@ -15,21 +15,21 @@ const WINDOW = 2000
 const BATCH_BODIES = 2000
 
 /**
- * Proves what is ready and hands it to the target, in the order of the tree; while one window goes in, the authority opens the keys of the
- * next. Windows and batches follow from the tree and from what is written of it, so a batch that was taken and not yet marked here is
+ * Hands what is ready to the target, in the order of the tree. What was not proved while the tree was made is proved before; where nothing
+ * was, the authority opens the keys of the next window while one goes in. Windows and batches follow from the tree and from what is written of it, so a batch that was taken and not yet marked here is
  * sent again as it was, and changes nothing. Commit points of each: what was proved; the target's own transaction, which remembers how
  * far it came; the mark.
  */
 export async function registerObjects(work: Work): Promise<void> {
   const { database, run } = work
   const ends = work.last.treeSize
-  const lookAhead = (first: number) => (first < ends ? readyIn(work, first) : Promise.resolve([]))
+  const lookAhead = (first: number) => (first < ends && !work.provesAhead ? readyIn(work, first) : null)
   let ahead = lookAhead(0)
   for (let first = 0; first < ends; first += WINDOW) {
-    const rows = await ahead
+    const rows = await (ahead ?? readyIn(work, first))
     ahead = lookAhead(first + WINDOW)
     // said when it is asked for; a window that fails behind this one must not end the process
-    ahead.catch(() => undefined)
+    ahead?.catch(() => undefined)
     try {
       // what it asks of the authority is on its way before this thread is busy with the tables
       await turn()
@@ -37,7 +37,7 @@ export async function registerObjects(work: Work): Promise<void> {
       await putIn(work, rows)
       work.progress('register', Math.min(first + WINDOW, ends), ends)
     } catch (error) {
-      await ahead.catch(() => undefined)
+      await ahead?.catch(() => undefined)
       throw error
     }
   }

@@ -64,7 +64,11 @@ function launch({ entry, config }: KeystoreProgram, command: string): ChildProce
   // all of ours that it is given: where its code lies compiled
   const directory = getCompileCacheDir()
   const child = spawn(process.execPath, [...SMALL, entry, command, config], {
-    env: { ...(directory !== undefined && { NODE_COMPILE_CACHE: directory }), MALLOC_ARENA_MAX: '2', MALLOC_TRIM_THRESHOLD_: '16777216' },
+    env: {
+      ...(directory !== undefined && { NODE_COMPILE_CACHE: directory }),
+      MALLOC_ARENA_MAX: '2',
+      MALLOC_TRIM_THRESHOLD_: '16777216',
+    },
     cwd: '/',
     stdio: ['pipe', 'pipe', 'inherit'],
   })

@@ -13,6 +13,8 @@ export type DatabaseKind = {
 }
 
 const STATEMENTS_MAX = 200
+/** Another thread's connection may wait for a disk that syncs gigabytes, and hold the file meanwhile. */
+const LOCKED_MS_MAX = 60_000
 
 /**
  * What a commit that returned survives. 'power-cut': that, too. 'kill': the end of the process; a power cut may take the last commits back,
@@ -25,7 +27,7 @@ export function sqliteFile(path: string, survives: Survives = 'power-cut'): Data
   // made here, so that it is never readable by others, not even for a moment
   closeSync(openSync(path, 'a', 0o600))
   chmodSync(path, 0o600)
-  const database = new Database(path)
+  const database = new Database(path, { timeout: LOCKED_MS_MAX })
   try {
     database.pragma('journal_mode = WAL')
     database.pragma(`synchronous = ${survives === 'kill' ? 'NORMAL' : 'FULL'}`)

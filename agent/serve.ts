@@ -55,10 +55,10 @@ function deviceGate(device: Device): Gate {
     clock: () => new Date(),
   })
   return {
-    admit(request) {
+    admit(request, purpose) {
       if (device.jobOrNull === null)
         throw new AccessError('denied', 'This device is locked: unlock it with `sealift unlock`.')
-      return open.admit(request)
+      return open.admit(request, purpose)
     },
   }
 }

@@ -1,7 +1,6 @@
 import type { ObjectId } from './bytes.ts'
-import { CORE_HEADER_BYTES, encodeCorePrefix, floeAad, parseCoreHeader } from './core-header.ts'
+import { CORE_HEADER_BYTES, encodeCorePrefix, floeAad } from './core-header.ts'
 import { BLAKE3_256, type DigestId, digestOf, type Hasher, SHA_256, SHORT_BODY_BYTES, startDigest } from './digest.ts'
-import { FormatError } from './fault.ts'
 import { DEFAULT_SEGMENT_BYTES, Floe, SEGMENT_OVERHEAD, segmentCount, segmentsLength } from './floe.ts'
 
 /** What is known of a body once its last byte is sealed. */
@@ -171,69 +170,4 @@ export function sealBody(
       digest: digestOf(digestId, body),
     },
   }
-}
-
-/** Reads `length` bytes at `offset` of the body; fewer only when the medium is cut short. */
-export type ReadBody = (offset: number, length: number) => Promise<Buffer>
-
-/** Segments read in one go: few calls for large ranges, bounded memory. */
-const READ_AHEAD_BYTES = 4 << 20
-
-/**
- * Plaintext of a range, segment by segment, each checked before a byte of it is released.
- *
- * @param plaintextLength - authenticated (from the envelope's AAD), as FLOE's commitment demands
- * @throws FormatError "tampered" | "truncated" | "mismatch"
- */
-export async function* openBody(
-  read: ReadBody,
-  objectKey: Uint8Array,
-  coreHeader: Uint8Array,
-  plaintextLength: number,
-  range: { first: number; last: number } = { first: 0, last: plaintextLength - 1 },
-): AsyncGenerator<Buffer> {
-  const core = parseCoreHeader(coreHeader)
-  const floe = Floe.open(objectKey, floeAad(coreHeader), core.floeHeader, {
-    segmentBytes: core.segmentBytes,
-    rotationBits: 20,
-  })
-  try {
-    const room = core.segmentBytes - SEGMENT_OVERHEAD
-    const count = segmentCount(plaintextLength, core.segmentBytes)
-    const total = bodyLength(plaintextLength, core.segmentBytes)
-    const from = Math.floor(Math.max(0, range.first) / room)
-    const to = Math.min(count - 1, Math.floor(Math.max(0, range.last) / room))
-    const batch = Math.max(1, Math.floor(READ_AHEAD_BYTES / core.segmentBytes))
-    for (let first = from; first <= to; first += batch) {
-      const last = Math.min(to, first + batch - 1)
-      const start = CORE_HEADER_BYTES + first * core.segmentBytes
-      const end = last === count - 1 ? total : CORE_HEADER_BYTES + (last + 1) * core.segmentBytes
-      const bytes = await read(start, end - start)
-      if (bytes.length !== end - start)
-        throw new FormatError('truncated', `body: wanted ${end - start} bytes at ${start}, found ${bytes.length}`)
-      for (let index = first; index <= last; index++) {
-        const at = (index - first) * core.segmentBytes
-        const plain = floe.openSegment(
-          index,
-          bytes.subarray(at, Math.min(at + core.segmentBytes, bytes.length)),
-          index === count - 1,
-        )
-        const base = index * room
-        const piece = plain.subarray(Math.max(0, range.first - base), Math.min(plain.length, range.last + 1 - base))
-        if (piece.length > 0) yield piece
-      }
-    }
-  } finally {
-    floe.close()
-  }
-}
-
-/** Opens every segment, the lone empty one too. @throws FormatError as `openBody` */
-export async function checkBody(
-  read: ReadBody,
-  objectKey: Uint8Array,
-  coreHeader: Uint8Array,
-  plaintextLength: number,
-): Promise<void> {
-  for await (const piece of openBody(read, objectKey, coreHeader, plaintextLength)) piece.fill(0)
 }

@@ -32,6 +32,7 @@ import {
   type Principal,
   type ProveObject,
   type ProveOutcome,
+  type Released,
   type ReleaseRequest,
   type RewrapRequest,
   type StationProof,
@@ -124,6 +125,7 @@ const rewrap = record<RewrapRequest>({
 const bind = record<BindRequest>({ proof, object: stored, acl })
 
 const principal = record<Principal>({ account: text(ACCOUNT_BYTES), name: text(128), accessKey: text(128) })
+const released = record<Released>({ principal: nullable(principal), keys: listOf(bytes(32), MAX_PARTS) })
 const chunk = record<ChunkProof>({
   kind: oneOf(['chunk', 'trailer']),
   previousSignature: text(64),
@@ -166,7 +168,7 @@ export const RELEASE_CALLS: Calls<KeyRelease> = {
   authenticate: { ask: args(proof), answer: principal },
   verifyChunks: { ask: args(proof, listOf(chunk, CHUNKS_BATCH)), answer: nothing },
   wrap: { ask: args(wrap), answer: envelope },
-  release: { ask: args(release), answer: listOf(bytes(32), MAX_PARTS) },
+  release: { ask: args(release), answer: released },
   rewrap: { ask: args(rewrap), answer: listOf(envelope, MAX_PARTS + 1) },
   bind: { ask: args(bind), answer: nothing },
   job: { ask: args(station), answer: job },

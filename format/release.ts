@@ -16,8 +16,11 @@ export interface KeyRelease {
   verifyChunks(proof: Uint8Array, chunks: ChunkProof[]): Promise<void>
   /** Wraps the key of an object that was PUT directly, owned by the proof's account. @returns envelope */
   wrap(request: WrapRequest): Promise<Buffer>
-  /** The object key, or, for a composite, the keys of the parts asked for in their order. Fault `denied` for every refusal. */
-  release(request: ReleaseRequest): Promise<Buffer[]>
+  /**
+   * Who signed the request, and the object key, or, for a composite, the keys of the parts asked for in their order. Faults of
+   * `authenticate`; `denied` for every other refusal.
+   */
+  release(request: ReleaseRequest): Promise<Released>
   /**
    * New envelopes for the same bodies under another name, for the proof's account (server-side copy).
    * @returns that of the object, then those of the parts in their order
@@ -84,6 +87,8 @@ export type StoredObject = {
 
 /** `proof` null: anonymous. `parts`: those of a composite whose keys are wanted. */
 export type ReleaseRequest = { proof: Uint8Array | null; object: StoredObject; parts: StoredObject[] }
+/** `principal` null: anonymous. */
+export type Released = { principal: Principal | null; keys: Buffer[] }
 export type RewrapRequest = {
   proof: Uint8Array
   object: StoredObject

@@ -13,7 +13,7 @@ export interface Blobs {
 }
 
 export interface BlobReader {
-  /** At most `length` bytes from `offset`; shorter only at the end. */
-  read(offset: number, length: number): Promise<Uint8Array>
+  /** At most `length` bytes from `offset`; shorter only at the end. Perhaps at once. */
+  read(offset: number, length: number): Uint8Array | Promise<Uint8Array>
   close(): Promise<void>
 }

@@ -1,13 +1,15 @@
 import { randomBytes } from 'node:crypto'
-import { type FileHandle, open, opendir, rename, rm } from 'node:fs/promises'
+import { opendir, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { AclStore } from './ability.ts'
-import type { BlobReader, Blobs } from './blobs.ts'
+import type { Blobs } from './blobs.ts'
 import { makeDirectoryDurable, syncDirectory, writeStreamDurable } from './durable.ts'
 import type { Index } from './index-store.ts'
 import { openIndexedStore } from './indexed-store.ts'
 import { lockDirectory } from './lock.ts'
 import { type MultipartStore, StoreError } from './object-store.ts'
+import { Pace } from './pace.ts'
+import { RangeFile } from './range-file.ts'
 import { openSqliteIndex } from './sqlite-index.ts'
 
 export type FilesStoreOptions = {
@@ -52,6 +54,7 @@ export async function openFilesStore(options: FilesStoreOptions): Promise<Multip
 
 /** Files under `directory`: `incoming/<id>` until kept, then `blobs/<first two digits>/<id>`. Both directories are the caller's to make. */
 export function fileBlobs(directory: string): Blobs {
+  const pace = new Pace()
   const incoming = (blob: string) => join(directory, 'incoming', blob)
   const kept = (blob: string) => join(directory, 'blobs', blob.slice(0, 2), blob)
   return {
@@ -83,7 +86,7 @@ export function fileBlobs(directory: string): Blobs {
       // kept, incoming, and kept again: it may be moved between the looks
       for (const path of [kept(blob), incoming(blob), kept(blob)]) {
         try {
-          return fileReader(await open(path, 'r'))
+          return await RangeFile.open(path, pace)
         } catch (error) {
           if (errorCode(error) !== 'ENOENT') throw error
         }
@@ -93,21 +96,6 @@ export function fileBlobs(directory: string): Blobs {
     async remove(blob) {
       await rm(kept(blob), { force: true })
       await rm(incoming(blob), { force: true })
-    },
-  }
-}
-
-function fileReader(file: FileHandle): BlobReader {
-  let closing: Promise<void> | undefined
-  return {
-    async read(offset, length) {
-      const bytes = Buffer.allocUnsafe(length)
-      const { bytesRead } = await file.read(bytes, 0, length, offset)
-      return bytes.subarray(0, bytesRead)
-    },
-    close() {
-      closing ??= file.close()
-      return closing
     },
   }
 }

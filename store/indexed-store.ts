@@ -7,11 +7,13 @@ import { isKey } from './key.ts'
 import { listPage } from './listing.ts'
 import {
   type BucketRecord,
+  HeldBody,
   type ListPage,
   type MultipartStore,
   type ObjectRecord,
   type PutCondition,
   StoreError,
+  wantedOf,
 } from './object-store.ts'
 import {
   decodeBucket,
@@ -206,15 +208,17 @@ export async function openIndexedStore(options: IndexedStoreOptions): Promise<Mu
       shelf.requireBucket(bucket)
       return read(bucket, key)?.record ?? null
     },
-    async get(bucket, key, range) {
+    async get(bucket, key, asked) {
       shelf.requireBucket(bucket)
       const stored = read(bucket, key)
       if (!stored) return null
       const { record } = stored
-      const whole = record.size === 0 ? null : { first: 0, last: record.size - 1 }
+      const wanted = wantedOf(asked, record)
+      if (wanted === 'nothing' || record.size === 0) return { record, body: new HeldBody(Buffer.alloc(0)) }
+      const range = wanted === 'all' ? { first: 0, last: record.size - 1 } : wanted
       const extents = extentsOf(stored)
       // pinned in the same turn as the look-up: from here on its blobs stay till the body is left
-      return { record, body: extentBody(blobs, extents, range ?? whole, pinBody(stored.body)) }
+      return { record, body: extentBody(blobs, extents, range, pinBody(stored.body)) }
     },
     async delete(bucket, key) {
       shelf.requireBucket(bucket)

@@ -20,8 +20,8 @@ export interface ObjectStore {
   put(bucket: string, key: string, body: AsyncIterable<Uint8Array>, options: PutOptions): Promise<ObjectRecord>
   /** `head`, `get`, `put`, `delete`: fault `no-bucket`. */
   head(bucket: string, key: string): Promise<ObjectRecord | null>
-  /** `range` is already clipped to the object by the caller's own look at `head`; without it the whole object. */
-  get(bucket: string, key: string, range?: ByteRange): Promise<ObjectRead | null>
+  /** Without `wanted` the whole object. */
+  get(bucket: string, key: string, wanted?: Wanted | WantedOf): Promise<ObjectRead | null>
   /** @returns whether there was one; durable when it resolves */
   delete(bucket: string, key: string): Promise<boolean>
   /** One page in ascending key order; `limit` 1..1000 counts objects and prefixes together. Fault `no-bucket`. */
@@ -118,11 +118,36 @@ export type ObjectRecord = {
 
 /** Both ends inclusive, 0 ≤ first ≤ last < size. */
 export type ByteRange = { first: number; last: number }
+/** Of `nothing` the body is empty. A range is clipped to the object. */
+export type Wanted = ByteRange | 'all' | 'nothing'
+/**
+ * Chooses by the record, in the one look that reads it. Pure, and heard before the store has decided whether this caller may know: what
+ * it finds wrong is said after the store has answered.
+ */
+export type WantedOf = (record: ObjectRecord) => Wanted
+
+export function wantedOf(wanted: Wanted | WantedOf | undefined, record: ObjectRecord): Wanted {
+  return typeof wanted === 'function' ? wanted(record) : (wanted ?? 'all')
+}
+
 /**
  * No byte of `body` is yielded before it was checked. It is read once, and it stays the object that `record` describes, whatever
  * happens to the key meanwhile. Leaving the iteration early frees what it holds; a body not wanted at all is left by `leaveBody`.
  */
 export type ObjectRead = { record: ObjectRecord; body: AsyncIterable<Uint8Array> }
+
+/** A body that lies in memory whole, as small ones do: who can take it so need not iterate. */
+export class HeldBody implements AsyncIterable<Uint8Array> {
+  readonly bytes: Uint8Array
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
+    if (this.bytes.length > 0) yield this.bytes
+  }
+}
 
 /** Frees a body that is not going to be read (to its end). */
 export async function leaveBody(body: AsyncIterable<Uint8Array>): Promise<void> {

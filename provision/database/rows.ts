@@ -38,8 +38,33 @@ export function seeker<Row extends object>(
   by: readonly (keyof Row & string)[],
 ): (on: On, ...values: unknown[]) => Promise<Row | undefined> {
   const names = sql.join(columns.map(each => sql.ref(each)))
+  return seekerOf(names, sql.table(table), by)
+}
+
+/**
+ * The same with columns of the row in another table that has the same value in a column of the same name; where there is none they are
+ * null. The other columns have different names in both.
+ */
+export function joinedSeeker<Row extends object, Other extends object>(
+  table: string,
+  columns: readonly (keyof Row & string)[],
+  by: readonly (keyof Row & string)[],
+  other: { table: string; columns: readonly (keyof Other & string)[]; on: keyof Row & keyof Other & string },
+): (on: On, ...values: unknown[]) => Promise<(Row & { [Name in keyof Other]: Other[Name] | null }) | undefined> {
+  const own = columns.map(each => sql.ref(`${table}.${each}`))
+  const joined = other.columns.map(each => sql.ref(`${other.table}.${each}`))
+  const link = sql`${sql.ref(`${other.table}.${other.on}`)} = ${sql.ref(`${table}.${other.on}`)}`
+  const from = sql`${sql.table(table)} left join ${sql.table(other.table)} on ${link}`
+  return seekerOf(sql.join([...own, ...joined]), from, by)
+}
+
+function seekerOf<Row>(
+  names: RawBuilder<unknown>,
+  from: RawBuilder<unknown>,
+  by: readonly string[],
+): (on: On, ...values: unknown[]) => Promise<Row | undefined> {
   const each = by.map(column => sql`${sql.ref(column)} = ${sql.val(0)}`)
-  const textOf = bySize(() => sql`select ${names} from ${sql.table(table)} where ${sql.join(each, sql` and `)}`)
+  const textOf = bySize(() => sql`select ${names} from ${from} where ${sql.join(each, sql` and `)}`)
   return async (on, ...values) => {
     const { rows } = await on.executeQuery<Row>(CompiledQuery.raw(textOf(on, 1), values))
     return rows[0]

@@ -4,8 +4,8 @@ import { isKey } from '../../store/key.ts'
 import type { ObjectStore } from '../../store/object-store.ts'
 import { requireLength } from '../../store/shelf.ts'
 import { addBlob, addBody, placeObject, removeObject } from './commit.ts'
+import { getObject } from './get-verb.ts'
 import { listObjects } from './listing.ts'
-import { findPinned, openObject } from './reading.ts'
 import { type BoundCaller, findBucket, judgeRead, requireBucket, requireKnown } from './rights.ts'
 import { aclOf, bindingOf, jsonOf, keyBytes, metadataOf, RECORD_COLUMNS, recordOf } from './rows.ts'
 import { sealToBlob, wrapSealed } from './sealing.ts'
@@ -92,17 +92,7 @@ export function objectVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
       const seen = judgeRead(home, row, caller)
       return seen && recordOf(seen)
     },
-    async get(bucket, key, range) {
-      const home = await findBucket(database, bucket)
-      const found = await findPinned(shelf, bucket, keyBytes(key))
-      try {
-        if (judgeRead(home, found?.row, caller) === null || found === null) return null
-      } catch (error) {
-        found?.free()
-        throw error
-      }
-      return { record: recordOf(found.row), body: await openObject(shelf, release, caller, found, range ?? null) }
-    },
+    get: (bucket, key, wanted) => getObject(shelf, release, caller, { bucket, key, wanted }),
     async delete(bucket, key) {
       const dead = await database.transaction().execute(async change => {
         await requireBucket(change, bucket, caller, 'W')

@@ -1,30 +1,39 @@
-import { openBody } from '../../format/body.ts'
+import { openBody, openHeldBody } from '../../format/body-opening.ts'
 import { asBuffer } from '../../format/bytes.ts'
 import { parseEnvelope } from '../../format/envelope.ts'
 import { FormatError } from '../../format/fault.ts'
-import type { KeyRelease } from '../../format/release.ts'
+import type { KeyRelease, Principal, StoredObject } from '../../format/release.ts'
 import type { BlobReader } from '../../store/blobs.ts'
-import { type ByteRange, StoreError } from '../../store/object-store.ts'
+import { type ByteRange, HeldBody, StoreError } from '../../store/object-store.ts'
 import { slicesOf } from '../../store/pack/pack-reader.ts'
+import { SMALL_READ_BYTES } from '../../store/range-file.ts'
 import type { BodyRow, ObjectRow, PartRow } from '../database/hosted-schema.ts'
-import { seeker } from '../database/rows.ts'
+import { joinedSeeker, seeker } from '../database/rows.ts'
 import { asked } from './release-fault.ts'
-import type { BoundCaller } from './rights.ts'
+import { denied } from './rights.ts'
 import { BODY_COLUMNS, OBJECT_COLUMNS, storedObject, storedPart } from './rows.ts'
 import type { Change, Database, Shelf } from './shelf.ts'
 
 const bodyById = seeker<BodyRow>('bodies', BODY_COLUMNS, ['object_id'])
-const objectByName = seeker<ObjectRow>('objects', OBJECT_COLUMNS, ['bucket', 'key'])
+const objectByName = joinedSeeker<ObjectRow, BodyPlace>('objects', OBJECT_COLUMNS, ['bucket', 'key'], {
+  table: 'bodies',
+  columns: ['blob', 'offset', 'length', 'core_header'],
+  on: 'object_id',
+})
 
+/** Where a body lies, and its core header. */
+type BodyPlace = Omit<BodyRow, 'refs'>
 /** Everything of an object that a read needs, its blobs pinned till `free`. */
-export type Found = { row: ObjectRow; body: BodyRow; free: () => void }
+export type Found = { row: ObjectRow; body: BodyPlace; free: () => void }
 
 /** Looks an object up and pins it, while nothing else can come to the database. */
 export async function findPinned(shelf: Shelf, bucket: string, key: Buffer): Promise<Found | null> {
   return shelf.database.connection().execute(async database => {
     const row = await objectByName(database, bucket, key)
     if (row === undefined) return null
-    const body = await bodyOf(database, row.object_id)
+    const { blob, offset, length, core_header } = row
+    if (offset === null || length === null || core_header === null) throw unrecorded(row.object_id)
+    const body = { object_id: row.object_id, blob, offset, length, core_header }
     const blobs = row.part_set === null ? [body.blob ?? ''] : await blobsOfParts(database, row.part_set)
     return { row, body, free: shelf.pin(blobs) }
   })
@@ -32,8 +41,12 @@ export async function findPinned(shelf: Shelf, bucket: string, key: Buffer): Pro
 
 export async function bodyOf(database: Database | Change, objectId: string): Promise<BodyRow> {
   const body = await bodyById(database, objectId)
-  if (body === undefined) throw new StoreError('damaged', `the body of object ${objectId} is not recorded`)
+  if (body === undefined) throw unrecorded(objectId)
   return body
+}
+
+function unrecorded(objectId: string): StoreError {
+  return new StoreError('damaged', `the body of object ${objectId} is not recorded`)
 }
 
 async function blobsOfParts(database: Database | Change, set: string): Promise<string[]> {
@@ -47,38 +60,50 @@ async function blobsOfParts(database: Database | Change, set: string): Promise<s
   return rows.flatMap(row => (row.blob === null ? [] : [row.blob]))
 }
 
-type Piece = { body: BodyRow; key: Buffer; plaintextLength: number; range: ByteRange }
+type Piece = { body: BodyPlace; key: Buffer; plaintextLength: number; range: ByteRange }
 
 /**
  * Content of an object. The authority is asked before this resolves, so a refusal comes before the first byte.
  * @param range - null: all of it
- * @throws StoreError "forbidden" | "busy"
+ * @param judge - hears who signed the proof, as the authority says it; throws where the data is not for them
+ * @throws StoreError "forbidden" | "busy"; AccessError - the proof is none
  */
 export async function openObject(
   shelf: Shelf,
   release: KeyRelease,
-  caller: BoundCaller,
+  proof: Uint8Array | null,
   found: Found,
   range: ByteRange | null,
+  judge: (principal: Principal | null) => void,
 ): Promise<AsyncIterable<Uint8Array>> {
   const { row, body, free } = found
+  const ask = async (parts: StoredObject[]): Promise<Buffer[]> => {
+    const released = await asked(release.release({ proof, object: storedObject(row, body.core_header), parts }))
+    try {
+      judge(released.principal)
+    } catch (error) {
+      for (const key of released.keys) key.fill(0)
+      throw error
+    }
+    return released.keys
+  }
   try {
-    const proof = caller?.proof ?? null
-    const object = storedObject(row, body.core_header)
     if (row.part_set === null) {
-      const [key] = await asked(release.release({ proof, object, parts: [] }))
-      if (key === undefined) throw new StoreError('forbidden', 'Access Denied')
+      const [key] = await ask([])
+      if (key === undefined) throw denied()
       const piece = { body, key, plaintextLength: row.size, range: range ?? { first: 0, last: row.size - 1 } }
-      return over(shelf, [piece], free)
+      if (body.length > SMALL_READ_BYTES) return over(shelf, [piece], free)
+      const held = await heldBody(shelf, piece)
+      free()
+      return held
     }
     const slices = slicesOf(parseEnvelope(row.envelope).parts, range)
-    const parts: { row: PartRow; body: BodyRow }[] = []
+    const parts: { row: PartRow; body: BodyPlace }[] = []
     for (const { part } of slices) parts.push(await partOf(shelf.database, row.part_set, part.objectId))
-    const asks = parts.map(part => storedPart(part.row, part.body.core_header))
-    const keys = await asked(release.release({ proof, object, parts: asks }))
+    const keys = await ask(parts.map(part => storedPart(part.row, part.body.core_header)))
     const pieces = slices.map((slice, at): Piece => {
       const [part, key] = [parts[at], keys[at]]
-      if (part === undefined || key === undefined) throw new StoreError('forbidden', 'Access Denied')
+      if (part === undefined || key === undefined) throw denied()
       return { body: part.body, key, plaintextLength: slice.part.plaintextLength, range: slice.range }
     })
     return over(shelf, pieces, free)
@@ -97,6 +122,32 @@ export async function partOf(database: Database, set: string, objectId: string) 
     .executeTakeFirst()
   if (row === undefined) throw new StoreError('damaged', `part ${objectId} is not recorded`)
   return { row, body: await bodyOf(database, objectId) }
+}
+
+/** A small body by one read, opened whole. Wipes the key. */
+async function heldBody(shelf: Shelf, { body, key, plaintextLength, range }: Piece): Promise<HeldBody> {
+  let reader: BlobReader | null = null
+  try {
+    reader = await readerOf(shelf, body)
+    const bytes = await readFully(reader, body.offset, body.length)
+    return new HeldBody(openHeldBody(bytes, key, body.core_header, plaintextLength, range))
+  } catch (cause) {
+    throw damaged(body, cause)
+  } finally {
+    key.fill(0)
+    await reader?.close()
+  }
+}
+
+async function readerOf(shelf: Shelf, body: BodyPlace): Promise<BlobReader> {
+  const reader = body.blob === null ? null : await shelf.blobs.open(body.blob)
+  if (reader === null) throw new StoreError('damaged', `blob ${body.blob} is missing`)
+  return reader
+}
+
+function damaged(body: BodyPlace, cause: unknown): unknown {
+  if (!(cause instanceof FormatError)) return cause
+  return new StoreError('damaged', `object ${body.object_id}: ${cause.message}`, { cause })
 }
 
 /** The pieces one after another. Left early or never begun, it still wipes the keys and lets the blobs go. */
@@ -128,15 +179,13 @@ function over(shelf: Shelf, pieces: Piece[], free: () => void): AsyncIterable<Ui
 
 async function* plaintext(shelf: Shelf, pieces: Piece[]): AsyncGenerator<Uint8Array> {
   for (const { body, key, plaintextLength, range } of pieces) {
-    const reader = body.blob === null ? null : await shelf.blobs.open(body.blob)
-    if (reader === null) throw new StoreError('damaged', `blob ${body.blob} is missing`)
+    const reader = await readerOf(shelf, body)
     try {
       const read = (offset: number, length: number) =>
         readFully(reader, body.offset + offset, Math.min(length, body.length - offset))
       yield* openBody(read, key, body.core_header, plaintextLength, range)
     } catch (cause) {
-      if (!(cause instanceof FormatError)) throw cause
-      throw new StoreError('damaged', `object ${body.object_id}: ${cause.message}`, { cause })
+      throw damaged(body, cause)
     } finally {
       await reader.close()
     }

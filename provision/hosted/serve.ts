@@ -2,6 +2,7 @@ import type { KeyRelease } from '../../format/release.ts'
 import { type Face, s3Face } from '../../store/s3/face.ts'
 import { boundStore, type HostedStore } from './bound-store.ts'
 import { hostedGate } from './gate.ts'
+import { getUnjudged, type Unjudged } from './get-verb.ts'
 import { type Registration, registrationOf } from './registration.ts'
 import type { BoundCaller } from './rights.ts'
 import { openShelf } from './shelf.ts'
@@ -34,9 +35,12 @@ export async function openHosted(config: HostedConfig, release: KeyRelease): Pro
   const { directory, clock, region, hostSuffix, onError } = config
   const shelf = await openShelf({ directory, clock })
   const store = (caller: BoundCaller) => boundStore(shelf, release, caller)
+  // all but its one verb is as for nobody
+  const nobody = store(null)
+  const reading = (unjudged: Unjudged) => ({ ...nobody, get: getUnjudged(shelf, release, unjudged) })
   const settings = { etags: 'md5' as const, region, ...(hostSuffix !== undefined && { hostSuffix }) }
   return {
-    face: s3Face({ gate: hostedGate({ release, store }), settings, onError }),
+    face: s3Face({ gate: hostedGate({ release, store, reading }), settings, onError }),
     store,
     registration: registrationOf(shelf),
     close: () => shelf.close(),

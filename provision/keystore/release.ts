@@ -75,13 +75,14 @@ export function releaseVerbs(on: { proofs: Proofs; accounts: Accounts; epochs: E
       const judged = proof === null ? null : await proofs.judge(proof)
       if (judged !== null && !coversRead(needTarget(judged), object.place))
         throw denied('the proof is for another object or another request')
-      const bound = await readable(object, judged?.principal.account ?? null)
+      const principal = judged?.principal ?? null
+      const bound = await readable(object, principal?.account ?? null)
       const key = objects.open(bound)
       if (bound.envelope.kind !== COMPOSITE) {
         if (parts.length > 0) throw denied('only a composite has parts')
-        return [key]
+        return { principal, keys: [key] }
       }
-      return (await objects.parts(bound, parts)).map(objects.open)
+      return { principal, keys: (await objects.parts(bound, parts)).map(objects.open) }
     },
     async rewrap({ proof, object, parts, destination, acl, metadata }) {
       const judged = await proofs.judge(proof)

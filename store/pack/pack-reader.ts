@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto'
-import { openBody } from '../../format/body.ts'
+import { openBody, openHeldBody } from '../../format/body-opening.ts'
 import type { EpochId } from '../../format/bytes.ts'
 import { CORE_HEADER_BYTES, coreHeaderHash } from '../../format/core-header.ts'
 import { startDigest } from '../../format/digest.ts'
@@ -14,7 +14,8 @@ import {
 import { deriveEpochKeys } from '../../format/epoch-key.ts'
 import { BODY_HEAD_BYTES, FRAME_HEAD_BYTES, openFrame, parseCommit } from '../../format/frame.ts'
 import type { Index } from '../index-store.ts'
-import { type ByteRange, StoreError } from '../object-store.ts'
+import { type ByteRange, HeldBody, StoreError } from '../object-store.ts'
+import { SMALL_READ_BYTES } from '../range-file.ts'
 import type { EpochSource, PackOwner } from './epoch-source.ts'
 import type { LiveEpoch } from './epochs.ts'
 import { readEpoch } from './pack-rows.ts'
@@ -33,6 +34,8 @@ export class PackReader {
   readonly #index: Index
   readonly #live: (epoch: EpochId) => LiveEpoch | null
   readonly #opened = new Map<EpochId, KeyObject>()
+  /** what one look reads of a small object: sealed bytes, good till the next */
+  #room: Buffer | null = null
 
   /** @param live - keys of an epoch that has not ended */
   constructor(
@@ -50,16 +53,33 @@ export class PackReader {
   }
 
   async envelopeAt(place: Place): Promise<Envelope> {
-    const frame = await this.#packs.read(place.pack, place.commitOffset, place.commitBytes)
-    if (frame.length < FRAME_HEAD_BYTES)
-      throw new StoreError('damaged', `pack ${place.pack}: cut short at ${place.commitOffset}`)
-    return parseEnvelope(parseCommit(openFrame(frame).payload).envelope)
+    return envelopeOf(place, await this.#packs.read(place.pack, place.commitOffset, place.commitBytes))
+  }
+
+  /**
+   * A small object whose body and commit, side by side, are read by one look at a prompt drive, and whose key is at hand. All in one turn,
+   * so that the room for what is read serves the next.
+   * @returns null - not so: to be opened by steps
+   */
+  #openNow(place: Place, name: ObjectName, range: ByteRange | null): Buffer | null {
+    const length = smallRun(place)
+    if (length === null) return null
+    this.#room ??= Buffer.allocUnsafeSlow(SMALL_READ_BYTES)
+    const run = this.#room.subarray(0, length)
+    if (this.#packs.readNow(place.pack, place.bodyOffset, run) !== length) return null
+    const { envelope, body } = partsOf(place, run)
+    const wrapKey = this.#keyAtHand(envelope.kekId)
+    return wrapKey === null ? null : this.#openHeld(wrapKey, envelope, body, name, range)
+  }
+
+  #keyAtHand(epoch: EpochId): KeyObject | null {
+    return this.#live(epoch)?.keys.wrapKey ?? this.#opened.get(epoch) ?? null
   }
 
   /** @throws StoreError "invalid-state" - its epoch has ended and the job is write-only */
   async wrapKeyOf(epoch: EpochId): Promise<KeyObject> {
-    const live = this.#live(epoch)?.keys.wrapKey ?? this.#opened.get(epoch)
-    if (live !== undefined) return live
+    const atHand = this.#keyAtHand(epoch)
+    if (atHand !== null) return atHand
     const row = readEpoch(this.#index, epoch)
     const epochKey = row === null ? null : await this.#source.openEpoch(row.keyRecord)
     if (epochKey === null)
@@ -80,8 +100,16 @@ export class PackReader {
    * @throws StoreError "invalid-state" before the first byte; FormatError "tampered" when the medium gives back something else
    */
   async open(place: Place, name: ObjectName, range: ByteRange | null): Promise<AsyncIterable<Uint8Array>> {
-    const envelope = await this.envelopeAt(place)
     const { bucket, key } = name
+    const now = this.#openNow(place, { bucket, key }, range)
+    if (now !== null) return new HeldBody(now)
+    const length = smallRun(place)
+    if (length !== null) {
+      const { envelope, body } = partsOf(place, await this.#packs.read(place.pack, place.bodyOffset, length))
+      const wrapKey = await this.wrapKeyOf(envelope.kekId)
+      return new HeldBody(this.#openHeld(wrapKey, envelope, body, { bucket, key }, range))
+    }
+    const envelope = await this.envelopeAt(place)
     if (envelope.kind !== COMPOSITE) return this.#openSingle(place, envelope, { bucket, key }, range)
     const wrapKey = await this.wrapKeyOf(envelope.kekId)
     const context = contextOf(this.#owner, { bucket, key }, envelope.objectId)
@@ -114,6 +142,16 @@ export class PackReader {
         { ...name, part: { upload: row.upload, number: row.number } },
         range,
       )
+    }
+  }
+
+  #openHeld(wrapKey: KeyObject, envelope: Envelope, body: Buffer, name: ObjectName, range: ByteRange | null): Buffer {
+    const context = contextOf(this.#owner, name, envelope.objectId)
+    const objectKey = openEnvelope(wrapKey, envelope, coreHeaderHash(body), context)
+    try {
+      return openHeldBody(body, objectKey, body, envelope.plaintextLength, range ?? undefined)
+    } finally {
+      objectKey.fill(0)
     }
   }
 
@@ -173,6 +211,23 @@ export class PackReader {
   forgetKeys(): void {
     this.#opened.clear()
   }
+}
+
+/** Length of an object's body and commit together; null: none, as of a composite, or too much for one look. */
+function smallRun({ bodyOffset, commitOffset, commitBytes }: Place): number | null {
+  const length = commitOffset + commitBytes - bodyOffset
+  return bodyOffset === 0 || length > SMALL_READ_BYTES ? null : length
+}
+
+function partsOf(place: Place, run: Buffer): { envelope: Envelope; body: Buffer } {
+  const commitAt = place.commitOffset - place.bodyOffset
+  return { envelope: envelopeOf(place, run.subarray(commitAt)), body: run.subarray(BODY_HEAD_BYTES, commitAt) }
+}
+
+function envelopeOf(place: Place, frame: Buffer): Envelope {
+  if (frame.length < FRAME_HEAD_BYTES)
+    throw new StoreError('damaged', `pack ${place.pack}: cut short at ${place.commitOffset}`)
+  return parseEnvelope(parseCommit(openFrame(frame).payload).envelope)
 }
 
 type Slice = { part: CompositePart; range: ByteRange }

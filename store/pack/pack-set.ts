@@ -2,7 +2,9 @@ import { newId, type PackId } from '../../format/bytes.ts'
 import type { PackHead } from '../../format/checkpoint.ts'
 import type { WalkStart } from '../../format/pack-walk.ts'
 import { StoreError } from '../object-store.ts'
-import { type Drive, type DriveFile, freeBytes, openForReading, packPath } from './drive.ts'
+import { Pace } from '../pace.ts'
+import { RangeFile } from '../range-file.ts'
+import { type Drive, freeBytes, packPath } from './drive.ts'
 import type { PackOwner } from './epoch-source.ts'
 import { OpenPack } from './open-pack.ts'
 import { Lane } from './sealing/lane.ts'
@@ -34,7 +36,10 @@ export class PackSet {
   readonly #nextSequence: () => number
   readonly #closed: Map<PackId, ClosedPack>
   readonly #open = new Map<PackId, OpenPack>()
-  readonly #readers = new Map<PackId, Promise<DriveFile>>()
+  readonly #readers = new Map<PackId, Promise<RangeFile>>()
+  /** those of them that are open */
+  readonly #opened = new Map<PackId, RangeFile>()
+  readonly #paces = new Map<Drive, Pace>()
   readonly #shared = new Map<Lane, Promise<OpenPack>>()
   #idle: OpenPack[] = []
   #doubtful = false
@@ -200,13 +205,15 @@ export class PackSet {
   async read(pack: PackId, offset: number, length: number): Promise<Buffer> {
     let opening = this.#readers.get(pack)
     if (opening === undefined) {
-      opening = openForReading(packPath(this.#driveOf(pack), pack))
+      opening = this.#openForReading(pack)
       this.#readers.set(pack, opening)
       const [oldest] = this.#readers.keys()
       if (this.#readers.size > READERS_KEPT && oldest !== undefined) this.#forget(oldest)
     }
     try {
-      return await (await opening).read(offset, length)
+      const file = await opening
+      if (this.#readers.get(pack) === opening) this.#opened.set(pack, file)
+      return await file.read(offset, length)
     } catch (cause) {
       if (this.#readers.get(pack) === opening) this.#forget(pack)
       // a reader that was just closed to make room: open it again
@@ -215,9 +222,27 @@ export class PackSet {
     }
   }
 
+  /** Fills `into` at once. @returns how many bytes; null: they must be waited for, or asked for again with `read` */
+  readNow(pack: PackId, offset: number, into: Buffer): number | null {
+    try {
+      return this.#opened.get(pack)?.readNow(offset, into) ?? null
+    } catch {
+      // `read` meets it again, and knows what to do
+      return null
+    }
+  }
+
+  #openForReading(pack: PackId): Promise<RangeFile> {
+    const drive = this.#driveOf(pack)
+    const pace = this.#paces.get(drive) ?? new Pace()
+    this.#paces.set(drive, pace)
+    return RangeFile.open(packPath(drive, pack), pace)
+  }
+
   #forget(pack: PackId): void {
     const opening = this.#readers.get(pack)
     this.#readers.delete(pack)
+    this.#opened.delete(pack)
     void opening?.then(file => file.close()).catch(() => undefined)
   }
 

@@ -4,12 +4,14 @@ import { isKey } from '../key.ts'
 import { listPage } from '../listing.ts'
 import {
   type BucketRecord,
+  HeldBody,
   type ObjectAttributes,
   type ObjectRecord,
   type ObjectStore,
   type PutCondition,
   type PutOptions,
   StoreError,
+  wantedOf,
 } from '../object-store.ts'
 import { checksumOf } from './changes.ts'
 import { type Content, takeFile, takeIn, WHOLE_BYTES } from './content.ts'
@@ -186,14 +188,15 @@ export function objectVerbs(
       const row = readObject(index, bucket, key)
       return row === null ? null : toRecord(bucket, key, row)
     },
-    async get(bucket, key, range) {
+    async get(bucket, key, asked) {
       requireBucket(bucket)
       const row = readObject(index, bucket, key)
       if (row === null) return null
-      return {
-        record: toRecord(bucket, key, row),
-        body: await engine.reader.open(row.place, { bucket, key }, range ?? null),
-      }
+      const record = toRecord(bucket, key, row)
+      const wanted = wantedOf(asked, record)
+      if (wanted === 'nothing') return { record, body: new HeldBody(Buffer.alloc(0)) }
+      const range = wanted === 'all' ? null : wanted
+      return { record, body: await engine.reader.open(row.place, { bucket, key }, range) }
     },
     async delete(bucket, key) {
       gate.mayWrite()

@@ -13,7 +13,7 @@ import {
 } from './bucket-verbs.ts'
 import type { BucketCall, Call, FaceSettings, ObjectCall } from './call.ts'
 import { answerOf, errorXml, internalError, S3Error } from './fault.ts'
-import type { Gate } from './gate.ts'
+import type { Gate, Purpose } from './gate.ts'
 import { listObjects, listObjectsV2 } from './listing-verbs.ts'
 import { header, type S3Request, type S3Response } from './message.ts'
 import { abortUpload, completeUpload, createUpload, uploadPart, uploadPartCopy } from './multipart-verbs.ts'
@@ -40,7 +40,7 @@ export function s3Face({ gate, settings, onError }: FaceOptions): Face {
     const headers: [string, string][] = [['x-amz-request-id', requestId]]
     try {
       const target = parseTarget(request, settings.hostSuffix)
-      const admission = await gate.admit(request)
+      const admission = await gate.admit(request, purposeOf(request, target))
       const call = { request, query: target.query, admission, store: admission.store, settings }
       const response = await route(call, target)
       const { body } = response
@@ -85,12 +85,20 @@ const parameters = new Set([
   ...['max-buckets', 'bucket-region'],
 ])
 
-/** The subresource asked for; '' for none. @throws S3Error "NotImplemented" - one that is not known here, or two */
-function subresource(query: Query): string {
-  const named = [...query.keys()].filter(
+function subresources(query: Query): string[] {
+  return [...query.keys()].filter(
     name =>
       !parameters.has(name) && !/^(x-|response-)/i.test(name) && !(name === 'versionId' && query.get(name) === 'null'),
   )
+}
+
+function purposeOf(request: S3Request, { key, query }: Target): Purpose {
+  return request.method === 'GET' && key !== null && subresources(query).length === 0 ? 'read-object' : 'other'
+}
+
+/** The subresource asked for; '' for none. @throws S3Error "NotImplemented" - one that is not known here, or two */
+function subresource(query: Query): string {
+  const named = subresources(query)
   const [first = ''] = named
   if (named.length > 1) throw notImplemented(named.join(', '))
   return first

@@ -1,8 +1,8 @@
 import { hasCopy } from '../ability.ts'
 import {
-  leaveBody,
+  type ByteRange,
+  HeldBody,
   type ObjectAttributes,
-  type ObjectRead,
   type ObjectRecord,
   type ObjectStore,
 } from '../object-store.ts'
@@ -27,33 +27,42 @@ export async function putObject(call: ObjectCall): Promise<S3Response> {
 export async function headObject(call: ObjectCall): Promise<S3Response> {
   const record = await call.store.head(call.bucket, call.key)
   if (!record) throw noSuchKey()
-  const { status, headers } = objectHead(call, record)
+  const { status, headers, length } = objectHead(call, record)
+  if (length !== null) headers.push(contentLength(length))
   return { status, headers, body: null }
 }
 
 export async function getObject(call: ObjectCall): Promise<S3Response> {
-  const { store, bucket, key } = call
-  // an overwrite may come between the two looks: then look again
-  for (let turn = 0; turn < 5; turn++) {
-    const record = await store.head(bucket, key)
-    if (!record) throw noSuchKey()
-    const { status, headers, range } = objectHead(call, record)
-    if (status === 304) return { status, headers, body: null }
-    const read = await store.get(bucket, key, range ?? undefined)
-    if (!read) throw noSuchKey()
-    if (sameVersion(record, read)) return { status, headers, body: read.body }
-    await leaveBody(read.body)
-  }
-  throw new S3Error('SlowDown', 'The object is being replaced again and again.')
+  const found: { head: ObjectHead | null; fault: unknown } = { head: null, fault: null }
+  const read = await call.store.get(call.bucket, call.key, record => {
+    try {
+      found.head = objectHead(call, record)
+      return found.head.length === null ? 'nothing' : (found.head.range ?? 'all')
+    } catch (fault) {
+      found.fault = fault
+      return 'nothing'
+    }
+  })
+  if (!read) throw noSuchKey()
+  if (found.head === null) throw found.fault
+  const { status, headers, length } = found.head
+  if (length === null) return { status, headers, body: null }
+  const { body } = read
+  if (body instanceof HeldBody) return { status, headers, body: body.bytes }
+  return { status, headers: [...headers, contentLength(length)], body }
 }
 
-function sameVersion(record: ObjectRecord, { record: read }: ObjectRead): boolean {
-  return (
-    record.etag === read.etag && record.size === read.size && record.modifiedAt.getTime() === read.modifiedAt.getTime()
-  )
+type ObjectHead = {
+  status: 200 | 206 | 304
+  /** all but the length, which of a body at hand follows from it */
+  headers: [string, string][]
+  /** null: of no part alone */
+  range: ByteRange | null
+  /** null: no body is described */
+  length: number | null
 }
 
-function objectHead({ request, query, admission }: ObjectCall, record: ObjectRecord) {
+function objectHead({ request, query, admission }: ObjectCall, record: ObjectRecord): ObjectHead {
   const overrides: Query = new Map([...query].filter(([name]) => name.startsWith('response-')))
   if (overrides.size > 0 && !admission.principal) {
     throw new S3Error('InvalidRequest', 'Request specific response headers cannot be used for anonymous GET requests.')
@@ -71,18 +80,18 @@ function objectHead({ request, query, admission }: ObjectCall, record: ObjectRec
   const verdict = judgeConditions(readConditions(request), record)
   if (verdict === 'failed')
     throw new S3Error('PreconditionFailed', 'At least one of the pre-conditions you specified did not hold')
-  if (verdict === 'not-modified') return { status: 304, headers, range: null }
+  if (verdict === 'not-modified') return { status: 304, headers, range: null, length: null }
   const range = readRange(header(request, 'range'), record.size)
-  if (!range)
-    return { status: 200, headers: [...headers, ['content-length', String(record.size)]] satisfies Pairs, range }
+  if (!range) return { status: 200, headers, range, length: record.size }
   // a checksum is of the whole object: with a part of it clients would compare in vain
   const partial = headers.filter(([name]) => !name.startsWith('x-amz-checksum-'))
-  partial.push(['content-length', String(range.last - range.first + 1)])
   partial.push(['content-range', `bytes ${range.first}-${range.last}/${record.size}`])
-  return { status: 206, headers: partial, range }
+  return { status: 206, headers: partial, range, length: range.last - range.first + 1 }
 }
 
-type Pairs = [string, string][]
+function contentLength(length: number): [string, string] {
+  return ['content-length', String(length)]
+}
 
 export type CopySource = { bucket: string; key: string; record: ObjectRecord }
 
@@ -155,14 +164,16 @@ async function copyThrough(call: ObjectCall, source: CopySource, attributes: Obj
 
 /** @throws S3Error "PreconditionFailed" - replaced since it was judged */
 export async function openSource(store: ObjectStore, source: CopySource, rangeText?: string) {
-  const range = readRange(rangeText, source.record.size) ?? undefined
-  const read = await store.get(source.bucket, source.key, range)
+  const range = readRange(rangeText, source.record.size)
+  const judged = (record: ObjectRecord): boolean => sameVersion(source.record, record)
+  const read = await store.get(source.bucket, source.key, record => (judged(record) ? (range ?? 'all') : 'nothing'))
   if (!read) throw noSuchKey()
-  if (!sameVersion(source.record, read)) {
-    await leaveBody(read.body)
-    throw new S3Error('PreconditionFailed', 'The source was replaced meanwhile.')
-  }
+  if (!judged(read.record)) throw new S3Error('PreconditionFailed', 'The source was replaced meanwhile.')
   return { body: read.body, size: range ? range.last - range.first + 1 : read.record.size }
+}
+
+function sameVersion(a: ObjectRecord, b: ObjectRecord): boolean {
+  return a.etag === b.etag && a.size === b.size && a.modifiedAt.getTime() === b.modifiedAt.getTime()
 }
 
 export function noSuchKey(): S3Error {

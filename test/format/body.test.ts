@@ -2,7 +2,8 @@ import { createHash, randomBytes } from 'node:crypto'
 import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { BodySealer, bodyLength, checkBody, openBody, sealBody } from '../../format/body.ts'
+import { BodySealer, bodyLength, sealBody } from '../../format/body.ts'
+import { checkBody, openBody, openHeldBody } from '../../format/body-opening.ts'
 import { newId, type ObjectId } from '../../format/bytes.ts'
 import { BLAKE3_256, digestOf, SHA_256, selfTestDigests, startDigest } from '../../format/digest.ts'
 import { faultOf, faultOfAsync } from './faults.ts'
@@ -42,6 +43,15 @@ for (const length of [0, 1, ROOM - 1, ROOM, ROOM + 1, 2 * ROOM - 1, 2 * ROOM, 2 
     assert.is(summary.digestId, bytes.length <= 16_384 ? SHA_256 : BLAKE3_256)
     assert.equal(digestOf(summary.digestId, bytes), summary.digest)
     assert.ok((await open(bytes, length)).equals(plain))
+    assert.ok(openHeldBody(bytes, key, bytes.subarray(0, 102), length).equals(plain))
+    for (const first of [0, 1, ROOM - 1, ROOM, length - 1])
+      for (const last of [0, ROOM - 1, ROOM, length - 1])
+        if (first <= last && first >= 0 && last < length)
+          assert.ok(
+            openHeldBody(bytes, key, bytes.subarray(0, 102), length, { first, last }).equals(
+              plain.subarray(first, last + 1),
+            ),
+          )
     await checkBody(readAtOf(bytes), key, bytes.subarray(0, 102), length)
   })
 

@@ -2,7 +2,7 @@
 import { createSecretKey } from 'node:crypto'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { openBody } from '../../format/body.ts'
+import { openBody, openHeldBody } from '../../format/body-opening.ts'
 import { newId, type ObjectId } from '../../format/bytes.ts'
 import { verifyCheckpoint } from '../../format/checkpoint.ts'
 import { coreHeaderHash } from '../../format/core-header.ts'
@@ -57,6 +57,12 @@ flips('core header', async () => {
       for await (const piece of openBody(readAtOf(bytes), key, bytes.subarray(0, 102), 14)) assert.ok(piece)
     })
     wantFault(ranges, bit >> 3, found, bit)
+    wantFault(
+      ranges,
+      bit >> 3,
+      faultOf(() => openHeldBody(bytes, key, bytes.subarray(0, 102), 14)),
+      bit,
+    )
   }
 })
 

@@ -1,5 +1,5 @@
 import { createSecretKey } from 'node:crypto'
-import { openBody } from '../../format/body.ts'
+import { openBody } from '../../format/body-opening.ts'
 import { type AnyId, type EpochId, type JobId, type ObjectId, parseId } from '../../format/bytes.ts'
 import { decodeCbor, encodeCbor, Fields } from '../../format/cbor.ts'
 import { verifyCheckpoint } from '../../format/checkpoint.ts'

@@ -44,7 +44,9 @@ export type Authority = KeyRelease & {
   down: boolean
   epochs: Map<EpochId, { keys: EpochKeys; account: string; job: JobId | null }>
   jobAcl: Map<string, CannedAcl>
+  /** but `authenticate`, which is counted */
   calls: string[]
+  authentications: number
   addJob(id: JobId, job: KnownJob): void
 }
 
@@ -184,6 +186,7 @@ export function openAuthority(): Authority {
     jobAcl,
     down: false,
     calls: [],
+    authentications: 0,
     addKey(account, name) {
       const accessKey = `AK${randomBytes(8).toString('hex').toUpperCase()}`
       const secretKey = randomBytes(20).toString('base64')
@@ -197,6 +200,7 @@ export function openAuthority(): Authority {
       return { proof, principal }
     },
     async authenticate(proof) {
+      authority.authentications++
       return judge(proof).principal
     },
     async verifyChunks(proof, chunks) {
@@ -223,10 +227,11 @@ export function openAuthority(): Authority {
     },
     async release({ proof, object, parts }) {
       authority.calls.push('release')
-      mayRead(object, proof === null ? null : judge(proof).principal.account)
+      const principal = proof === null ? null : judge(proof).principal
+      mayRead(object, principal?.account ?? null)
       const { key, envelope } = open(object)
-      if (envelope.kind !== COMPOSITE) return [key]
-      return parts.map(part => {
+      if (envelope.kind !== COMPOSITE) return { principal, keys: [key] }
+      const keys = parts.map(part => {
         const opened = open(part)
         if (
           !envelope.parts.some(
@@ -236,6 +241,7 @@ export function openAuthority(): Authority {
           throw new ReleaseError('denied', 'not a part of it')
         return opened.key
       })
+      return { principal, keys }
     },
     async rewrap({ proof, object, parts, destination, acl, metadata }) {
       authority.calls.push('rewrap')

@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto'
-import { checkBody } from '../../../format/body.ts'
+import { checkBody } from '../../../format/body-opening.ts'
 import { CORE_HEADER_BYTES } from '../../../format/core-header.ts'
 import { BODY_HEAD_BYTES } from '../../../format/frame.ts'
 import { StoreError } from '../../object-store.ts'

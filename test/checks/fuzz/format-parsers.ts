@@ -1,4 +1,4 @@
-import { openBody } from '../../../format/body.ts'
+import { openBody } from '../../../format/body-opening.ts'
 import { parseId } from '../../../format/bytes.ts'
 import { decodeCbor } from '../../../format/cbor.ts'
 import { peekCheckpoint, verifyCheckpoint } from '../../../format/checkpoint.ts'

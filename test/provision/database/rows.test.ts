@@ -1,11 +1,11 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Kysely } from 'kysely'
+import { Kysely, sql } from 'kysely'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { makeDurable, sqliteFile } from '../../../provision/database/dialect.ts'
-import { finder, inserter, seeker, stretches } from '../../../provision/database/rows.ts'
+import { finder, inserter, joinedSeeker, seeker, stretches } from '../../../provision/database/rows.ts'
 
 type Line = { place: string; number: number; bytes: Buffer; maybe: string | null }
 const test = suite('rows by the hundred')
@@ -75,6 +75,22 @@ test('one row is found by its columns', async () => {
   const seek = seeker<Line>('lines', ['number', 'bytes'], ['place', 'number'])
   assert.equal(await seek(database, 'odd', 7), { number: 7, bytes: Buffer.of(7, 0) })
   assert.is(await seek(database, 'even', 7), undefined)
+  await database.destroy()
+})
+
+test('one row is found with what another table says of it; what is not there is null', async () => {
+  const database = await open()
+  await insert(database, lines(10))
+  await sql`create table notes (number integer primary key, note text)`.execute(database)
+  await sql`insert into notes values (7, 'seven')`.execute(database)
+  type Note = { number: number; note: string }
+  const other = { table: 'notes', columns: ['note'], on: 'number' } as const
+  const seek = joinedSeeker<Line, Note>('lines', ['number', 'bytes'], ['place'], other)
+  const one = joinedSeeker<Line, Note>('lines', ['place'], ['bytes'], other)
+  assert.is((await seek(database, 'odd'))?.number, 1)
+  assert.equal(await one(database, Buffer.of(7, 0)), { place: 'odd', note: 'seven' })
+  assert.equal(await one(database, Buffer.of(6, 0)), { place: 'even', note: null })
+  assert.is(await one(database, Buffer.of(6, 1)), undefined)
   await database.destroy()
 })
 

@@ -136,8 +136,27 @@ test('the data alone is not enough: where the authority refuses the key the answ
 test('the key alone is not enough: where the store says no the authority is not even asked', async () => {
   await owner.send(new s3.PutObjectCommand({ ...at, Key: 'mine', Body: 'secret' }))
   authority.calls.length = 0
-  assert.is(await code(other.send(new s3.GetObjectCommand({ ...at, Key: 'mine' }))), 'AccessDenied')
+  // as somebody new, and as somebody who was seen before
+  for (let time = 0; time < 2; time++)
+    assert.is(await code(other.send(new s3.GetObjectCommand({ ...at, Key: 'mine' }))), 'AccessDenied')
   assert.equal(authority.calls, [])
+})
+
+test('a read of a caller who was seen before asks the authority once, and a wrong secret under that name is refused', async () => {
+  await owner.send(new s3.PutObjectCommand({ ...at, Key: 'once', Body: 'one trip' }))
+  authority.calls.length = 0
+  authority.authentications = 0
+  assert.is(await text(owner, 'once'), 'one trip')
+  assert.is(await text(owner, 'once', 'bytes=4-6'), 'tri')
+  assert.equal([authority.authentications, ...authority.calls], [0, 'release', 'release'])
+  const unmatched = new s3.GetObjectCommand({ ...at, Key: 'once', IfMatch: '"another"' })
+  assert.is(await code(owner.send(unmatched)), 'PreconditionFailed')
+  assert.equal([authority.authentications, ...authority.calls], [1, 'release', 'release'])
+  const forger = clientWith({ accessKey: keys.accessKey, secretKey: 'guessed' })
+  assert.is(await code(text(forger, 'once')), 'SignatureDoesNotMatch')
+  assert.is(await code(text(forger, 'not there')), 'SignatureDoesNotMatch')
+  assert.is(await code(forger.send(unmatched)), 'SignatureDoesNotMatch')
+  forger.destroy()
 })
 
 test('a stranger learns nothing: a missing object, a list, a write, an ACL, a delete are all refused alike', async () => {

@@ -7,7 +7,9 @@ import { boundStore } from '../../../provision/hosted/bound-store.ts'
 import { registrationOf } from '../../../provision/hosted/registration.ts'
 import { openShelf, type Shelf } from '../../../provision/hosted/shelf.ts'
 import type { RegisteredObject } from '../../../provision/hosted/taken.ts'
-import { leaveBody, StoreError } from '../../../store/object-store.ts'
+import { HeldBody, leaveBody, StoreError } from '../../../store/object-store.ts'
+import { SMALL_READ_BYTES } from '../../../store/range-file.ts'
+import { pattern } from '../../store/contract/bodies.ts'
 import { bytesOf, PLAIN, readAll } from '../../store/pack/device.ts'
 import { openAuthority } from '../authority.ts'
 
@@ -20,9 +22,11 @@ const mine = () => boundStore(shelf, authority, caller)
 const open = async () => {
   shelf = await openShelf({ directory: join(directory, 'hosted'), clock: () => new Date() })
 }
+/** core header, and what a single segment adds to its plaintext */
+const OVERHEAD = 102 + 32
 const blobs = () =>
   readdirSync(join(directory, 'hosted', 'blobs')).flatMap(name => readdirSync(join(directory, 'hosted', 'blobs', name)))
-const put = (key: string, body: string) =>
+const put = (key: string, body: string | Buffer) =>
   mine().put('b', key, bytesOf(body), { attributes: PLAIN, finish: () => ({ etag: 'e' }) })
 
 test.before.each(async () => {
@@ -79,13 +83,27 @@ test('a blob whose removal was lost is removed at the next open', async () => {
   assert.is(blobs().length, 1)
 })
 
-test('a body that is being read outlives its object, and goes with its last reader', async () => {
-  await put('k', 'still read')
+test('a small body is held whole when it is given out: its blob goes with its object', async () => {
+  for (const size of [0, 1, SMALL_READ_BYTES - OVERHEAD - 1, SMALL_READ_BYTES - OVERHEAD]) {
+    const bytes = pattern(size)
+    await put('k', bytes)
+    const one = await mine().get('b', 'k')
+    const part = size > 1 ? await mine().get('b', 'k', { first: 1, last: size - 1 }) : null
+    await mine().delete('b', 'k')
+    assert.is(blobs().length, 0)
+    assert.ok(one?.body instanceof HeldBody && bytes.equals(await readAll(one.body)), String(size))
+    if (part) assert.ok(bytes.subarray(1).equals(await readAll(part.body)), String(size))
+  }
+})
+
+test('a large body that is being read outlives its object, and goes with its last reader', async () => {
+  const bytes = pattern(SMALL_READ_BYTES - OVERHEAD + 1)
+  await put('k', bytes)
   const one = await mine().get('b', 'k')
   const two = await mine().get('b', 'k')
   await mine().delete('b', 'k')
   assert.is(blobs().length, 1)
-  assert.is(one && (await readAll(one.body)).toString('utf8'), 'still read')
+  assert.ok(one && bytes.equals(await readAll(one.body)))
   assert.is(blobs().length, 1)
   if (two) await leaveBody(two.body)
   for (let turn = 0; turn < 50 && blobs().length > 0; turn++) await new Promise(resolve => setTimeout(resolve, 10))

@@ -119,7 +119,7 @@ test('names open before content may: the metadata key, then the takeover, for on
   await release().reseal(station, device.keyRecord)
   await release().reseal(station, device.keyRecord)
   assert.equal(await release().metadataKey(station, device.keyRecord), key)
-  assert.equal(await release().release(asked), [object.objectKey])
+  assert.equal((await release().release(asked)).keys, [object.objectKey])
   assert.is(fixture.token.operations - before, 1)
 })
 
@@ -192,7 +192,7 @@ test('after the end of the intake the station hears nothing; the key can be dest
   const again = await fixture.reopen()
   const object = device.seal('photos', 'late', Buffer.from('late'))
   const proof = proofOf(owner, 'GET', { bucket: 'photos', key: 'late' })
-  assert.equal(await again.release.release({ proof, object: object.stored, parts: [] }), [object.objectKey])
+  assert.equal((await again.release.release({ proof, object: object.stored, parts: [] })).keys, [object.objectKey])
   const info = await again.administration.showJob(device.job)
   assert.is(info.state, 'closed')
   assert.ok(info.keyDestroyed)

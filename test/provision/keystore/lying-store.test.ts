@@ -46,7 +46,7 @@ async function serveAnybody(proof: Uint8Array | null, changes: Partial<StoredObj
   let key: Buffer | undefined
   const ask = async (): Promise<void> => {
     const object = { ...secret.stored, ...changes }
-    ;[key] = await fixture.authority.release.release({ proof, object, parts: [] })
+    ;[key] = (await fixture.authority.release.release({ proof, object, parts: [] })).keys
   }
   const fault = await faultOf(ask())
   return key ?? fault

@@ -37,7 +37,8 @@ const echo: KeyRelease = {
   wrap: async request => Buffer.from(request.metadata),
   release: async request => {
     seen.push(request)
-    return [Buffer.alloc(32, request.parts.length)]
+    const keys = [Buffer.alloc(32, request.parts.length)]
+    return { principal: request.proof === null ? null : await echo.authenticate(request.proof), keys }
   },
   rewrap: async request => [Buffer.from(request.metadata)],
   bind: refuse,
@@ -79,8 +80,12 @@ test('what is asked arrives as it was asked, pipelined, and the answers find the
   }))
   const answers = await Promise.all(requests.map(request => client.release(request)))
   assert.equal(
-    answers.map(([key]) => key?.[0]),
+    answers.map(({ keys: [key] }) => key?.[0]),
     requests.map(request => request.parts.length),
+  )
+  assert.equal(
+    answers.map(({ principal }) => principal?.account ?? null),
+    requests.map(({ proof }) => proof?.toString('hex') ?? null),
   )
   assert.equal(seen, requests)
   assert.is((await client.authenticate(Buffer.from('ff', 'hex'))).account, 'ff')
@@ -116,7 +121,7 @@ test('a call out of bounds is malformed, and the connection goes on', async () =
     ),
     'malformed',
   )
-  assert.equal(await client.release({ proof: null, object, parts: [] }), [Buffer.alloc(32)])
+  assert.equal(await client.release({ proof: null, object, parts: [] }), { principal: null, keys: [Buffer.alloc(32)] })
   client.close()
 })
 

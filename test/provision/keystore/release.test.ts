@@ -39,15 +39,26 @@ test.before(async () => {
 })
 test.after(() => fixture.remove())
 
-const ask = (changes: Partial<ReleaseRequest> = {}) =>
+const released = (changes: Partial<ReleaseRequest> = {}) =>
   fixture.authority.release.release({
     proof: proofOf(owner, 'GET', place),
     object: object.stored,
     parts: [],
     ...changes,
   })
+const ask = async (changes: Partial<ReleaseRequest> = {}) => (await released(changes)).keys
 const stored = (changes: Partial<StoredObject>): { object: StoredObject } => ({
   object: { ...object.stored, ...changes },
+})
+
+test('with the key goes whom the proof was judged to be of', async () => {
+  const { authenticate } = fixture.authority.release
+  for (const method of ['GET', 'HEAD'] as const) {
+    const proof = proofOf(owner, method, place)
+    const { principal } = await released({ proof })
+    assert.equal(principal, await authenticate(proof))
+    assert.is(principal?.account, owner.id)
+  }
 })
 
 test('the owner of the account reads what came by drive, and gets exactly its key', async () => {
@@ -197,7 +208,7 @@ test('the owner changes the ACL by a signed header, at once, and the envelope st
   assert.is(await bind(change(owner, 'private'), 'public-read'), 'denied', 'another ACL than was signed')
   assert.is(await bind(change(owner, 'public-read', ''), 'public-read'), 'denied', 'a PUT of the object')
   assert.is(await bind(change(owner, 'public-read'), 'public-read'), 'none')
-  assert.equal(await ask({ proof: null }), [object.objectKey])
+  assert.equal(await released({ proof: null }), { principal: null, keys: [object.objectKey] })
   assert.equal(await ask({ proof: proofOf(stranger, 'GET', place) }), [object.objectKey])
   assert.is(await bind(change(owner, 'private'), 'private'), 'none')
   assert.is(await faultOf(ask({ proof: null })), 'denied')
@@ -217,7 +228,7 @@ test('what was resealed opens after a new start, with one token operation for an
   for (const key of ['1', '2', '3', '4']) {
     const one = device.seal('photos', key, Buffer.from(key))
     const proof = proofOf(owner, 'GET', { bucket: 'photos', key })
-    assert.equal(await release.release({ proof, object: one.stored, parts: [] }), [one.objectKey])
+    assert.equal((await release.release({ proof, object: one.stored, parts: [] })).keys, [one.objectKey])
   }
   assert.is(fixture.token.operations - before, 1)
   assert.ok(station.station.length > 0)

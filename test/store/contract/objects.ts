@@ -1,5 +1,5 @@
 import * as assert from 'uvu/assert'
-import { type Finished, leaveBody } from '../../../store/object-store.ts'
+import { type Finished, leaveBody, type ObjectRecord, type Wanted } from '../../../store/object-store.ts'
 import { collect, md5, pattern, pieces } from './bodies.ts'
 import { caught, fault, type On, options, plain, put, text } from './calls.ts'
 import { keysOf } from './listings.ts'
@@ -46,6 +46,33 @@ export function wholeObjects(on: On): void {
       const read = await store.get('b', 'k', { first, last })
       assert.ok(read && bytes.subarray(first, last + 1).equals(await collect(read.body)), `${first}-${last}`)
     }
+  })
+
+  on('what is wanted may be chosen by the record, in the one look', async store => {
+    const bytes = pattern(300_000)
+    await put(store, 'k', bytes)
+    const wants: [Wanted, Buffer][] = [
+      ['all', bytes],
+      ['nothing', Buffer.alloc(0)],
+      [{ first: 7, last: 299_999 }, bytes.subarray(7)],
+    ]
+    for (const [wanted, content] of wants) {
+      let seen: ObjectRecord | null = null
+      const read = await store.get('b', 'k', record => {
+        seen = record
+        return wanted
+      })
+      assert.ok(read && content.equals(await collect(read.body)))
+      assert.equal(seen, read.record)
+    }
+    assert.is(await store.get('b', 'none', () => 'all'), null)
+    const refused = new Error('not this one')
+    const chosen = store.get('b', 'k', () => {
+      throw refused
+    })
+    assert.is(await caught(chosen), refused)
+    await put(store, 'k', 'free to be replaced')
+    assert.is(await text(store, 'k'), 'free to be replaced')
   })
 
   on('what is not there is null, deleting it is false', async store => {

@@ -78,7 +78,6 @@ const record = Buffer.from('k')
 const key = Buffer.alloc(32, 9)
 const noList: Wrong = ['no list', 'malformed', {}]
 const something: Wrong = ['something', 'malformed', 1]
-const wrongKey: Wrong = ['a key of 31 bytes', 'malformed', [key.subarray(1)]]
 
 export const RELEASE_DRAFTS: { name?: string; message: string; value: CborValue; refused: Wrong[] }[] = [
   {
@@ -140,7 +139,17 @@ export const RELEASE_DRAFTS: { name?: string; message: string; value: CborValue;
       ['a part that is no map', 'malformed', [{ ...release, parts: [null] }]],
     ],
   },
-  { message: 'release answer', value: [key, key], refused: [noList, wrongKey] },
+  {
+    message: 'release answer',
+    value: { principal, keys: [key, key] },
+    refused: [
+      ['no list of keys', 'malformed', { principal, keys: null }],
+      ['a key of 31 bytes', 'malformed', { principal, keys: [key.subarray(1)] }],
+      ['a principal without its account', 'malformed', { principal: keep(principal, 'account'), keys: [key] }],
+      ['a list alone', 'malformed', [key]],
+    ],
+  },
+  { name: 'release answer to nobody', message: 'release answer', value: { principal: null, keys: [key] }, refused: [] },
   {
     message: 'rewrap ask',
     value: [rewrap],

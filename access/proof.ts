@@ -144,11 +144,13 @@ function assemble(kind: Proof['kind'], request: RequestHead, fields: Fields): Pr
     if (kind === 'presigned' && name === 'x-amz-content-sha256') continue
     throw new AccessError('unsigned-header', `${name} was sent but not signed`)
   }
-  const headers = names.flatMap(name =>
-    request.headers.filter(([raw]) => raw.toLowerCase() === name).map(([, value]): WireHeader => [name, value]),
-  )
-  const missing = names.find(name => !headers.some(([present]) => present === name))
-  if (missing) throw malformed(`signed header ${missing} was not sent`)
+  const headers: WireHeader[] = []
+  for (const name of names) {
+    const before = headers.length
+    for (const [raw, value] of request.headers)
+      if (raw.length === name.length && raw.toLowerCase() === name) headers.push([name, value])
+    if (headers.length === before) throw malformed(`signed header ${name} was not sent`)
+  }
   const { method, rawPath, rawQuery } = request
   return { kind, method, rawPath, rawQuery, headers, payload, accessKey, date, region, time, signature }
 }
@@ -207,7 +209,7 @@ export function judgeAge(proof: Proof, now: Date): Verdict {
 
 /** The one value of a header; `undefined` when absent. @throws AccessError "malformed" when it comes twice */
 function only(headers: readonly WireHeader[], name: string): string | undefined {
-  const found = headers.filter(([raw]) => raw.toLowerCase() === name)
+  const found = headers.filter(([raw]) => raw.length === name.length && raw.toLowerCase() === name)
   if (found.length > 1) throw malformed(`header ${name} came more than once`)
   return found[0]?.[1].trim()
 }

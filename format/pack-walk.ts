@@ -64,6 +64,8 @@ export async function* walkRuns(read: ReadAt, start: WalkStart): AsyncGenerator<
       offset = frame.end
       if (frame.type !== FRAME.body) previous = frame.checksum
     }
+    // a reader may use a window's memory again
+    previous = Buffer.from(previous)
   }
 }
 

@@ -58,13 +58,17 @@ export async function initialiseKeystore(program: KeystoreProgram): Promise<Reco
 }
 
 /** Short-lived values by the thousand: room for them that stays small. As our own commands are started. */
-const SMALL = ['--max-semi-space-size=8']
+const SMALL = ['--v8-pool-size=1', '--max-semi-space-size=4']
 
 function launch({ entry, config }: KeystoreProgram, command: string): ChildProcess {
   // all of ours that it is given: where its code lies compiled
   const directory = getCompileCacheDir()
   const child = spawn(process.execPath, [...SMALL, entry, command, config], {
-    env: { ...(directory !== undefined && { NODE_COMPILE_CACHE: directory }), MALLOC_ARENA_MAX: '2' },
+    env: {
+      ...(directory !== undefined && { NODE_COMPILE_CACHE: directory }),
+      MALLOC_ARENA_MAX: '2',
+      MALLOC_TRIM_THRESHOLD_: '16777216',
+    },
     cwd: '/',
     stdio: ['pipe', 'pipe', 'inherit'],
   })

@@ -22,23 +22,37 @@ export class RangeFile {
 
   /** Fewer bytes than asked for only at the end of the file. At once where it was read in place. */
   read(offset: number, length: number): Buffer | Promise<Buffer> {
-    const { fd } = this.#file
-    // a handle that was closed has none, and says so itself
-    if (length > SMALL_READ_BYTES || fd < 0) return this.#apart(offset, length)
-    if (!this.#pace.prompt) {
-      this.#pace.spared()
-      return this.#apart(offset, length)
-    }
-    const from = performance.now()
+    if (length > SMALL_READ_BYTES || !this.#isPrompt()) return this.#apart(offset, length)
     const bytes = Buffer.allocUnsafe(length)
+    const done = this.#inPlace(offset, bytes)
+    return done === length ? bytes : bytes.subarray(0, done)
+  }
+
+  /**
+   * Fills `into`, which is small, at once: who is done with the bytes before the next read need not allocate.
+   * @returns how many bytes; null: they must be waited for
+   */
+  readNow(offset: number, into: Buffer): number | null {
+    return this.#isPrompt() ? this.#inPlace(offset, into) : null
+  }
+
+  /** A handle that was closed has no descriptor, and says so itself when it is read. */
+  #isPrompt(): boolean {
+    if (this.#file.fd >= 0 && this.#pace.prompt) return true
+    this.#pace.spared()
+    return false
+  }
+
+  #inPlace(offset: number, into: Buffer): number {
+    const from = performance.now()
     let done = 0
-    while (done < length) {
-      const count = readSync(fd, bytes, done, length - done, offset + done)
+    while (done < into.length) {
+      const count = readSync(this.#file.fd, into, done, into.length - done, offset + done)
       if (count === 0) break
       done += count
     }
     this.#pace.took(performance.now() - from)
-    return done === length ? bytes : bytes.subarray(0, done)
+    return done
   }
 
   async #apart(offset: number, length: number): Promise<Buffer> {

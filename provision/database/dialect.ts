@@ -13,6 +13,8 @@ export type DatabaseKind = {
 }
 
 const STATEMENTS_MAX = 200
+/** Another thread's connection may wait for a disk that syncs gigabytes, and hold the file meanwhile. */
+const LOCKED_MS_MAX = 60_000
 
 /**
  * What a commit that returned survives. 'power-cut': that, too. 'kill': the end of the process; a power cut may take the last commits back,
@@ -25,7 +27,7 @@ export function sqliteFile(path: string, survives: Survives = 'power-cut'): Data
   // made here, so that it is never readable by others, not even for a moment
   closeSync(openSync(path, 'a', 0o600))
   chmodSync(path, 0o600)
-  const database = new Database(path)
+  const database = new Database(path, { timeout: LOCKED_MS_MAX })
   try {
     database.pragma('journal_mode = WAL')
     database.pragma(`synchronous = ${survives === 'kill' ? 'NORMAL' : 'FULL'}`)
@@ -34,7 +36,7 @@ export function sqliteFile(path: string, survives: Survives = 'power-cut'): Data
     // KiB: a transaction of some thousand rows stays in memory till it is committed, and is written once
     database.pragma('cache_size = -8192')
     // pages: what many transactions touch is moved from the log into the file once for all of them
-    database.pragma('wal_autocheckpoint = 4096')
+    database.pragma(`wal_autocheckpoint = ${survives === 'kill' ? 16_384 : 4096}`)
   } catch (error) {
     database.close()
     throw error
@@ -53,6 +55,16 @@ export function sqliteFile(path: string, survives: Survives = 'power-cut'): Data
     bytes: sql`blob`,
     wholeNumber: sql`integer`,
     tableEnd: sql`strict`,
+  }
+}
+
+/** What is deleted meanwhile keeps its bytes till their place is used again: for what is no secret, to write it over is work for nothing. */
+export async function withoutOverwriting(database: QueryExecutorProvider, change: () => Promise<void>): Promise<void> {
+  await sql`pragma secure_delete = OFF`.execute(database)
+  try {
+    await change()
+  } finally {
+    await sql`pragma secure_delete = ON`.execute(database)
   }
 }
 

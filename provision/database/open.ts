@@ -5,12 +5,17 @@ import type { DatabaseKind } from './dialect.ts'
 /** Migrations by name; names sort in the order in which they were written, and a released one never changes. */
 export type Migrations = (kind: DatabaseKind) => Record<string, Migration>
 
+/** A further connection to a database that was opened already. */
+export function connectDatabase<Schema>(kind: DatabaseKind): Kysely<Schema> {
+  return new Kysely<Schema>({ dialect: kind.dialect })
+}
+
 /**
  * Opens a database and brings its schema up to date.
  * @throws Error - a migration failed: nothing of it is left behind
  */
 export async function openDatabase<Schema>(kind: DatabaseKind, migrations: Migrations): Promise<Kysely<Schema>> {
-  const database = new Kysely<Schema>({ dialect: kind.dialect })
+  const database = connectDatabase<Schema>(kind)
   try {
     const migrator = new Migrator({ db: database, provider: { getMigrations: async () => migrations(kind) } })
     const { error, results } = await migrator.migrateToLatest()

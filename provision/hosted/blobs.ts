@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { constants, copyFile, open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Blobs } from '../../store/blobs.ts'
@@ -13,6 +14,8 @@ export type AdoptingBlobs = Blobs & {
    * Where the file system can, the copy shares its blocks with the original until one of them changes.
    */
   adopt(path: string): Promise<{ blob: string; size: number }>
+  /** The file of a blob; null: there is none. What is in it never changes. */
+  pathOf(blob: string): string | null
 }
 
 export async function openAdoptingBlobs(directory: string): Promise<AdoptingBlobs> {
@@ -21,6 +24,11 @@ export async function openAdoptingBlobs(directory: string): Promise<AdoptingBlob
   await makeDirectoryDurable(join(directory, 'blobs'), 0o700)
   return {
     ...fileBlobs(directory),
+    pathOf(blob) {
+      // as `fileBlobs` lays them out, kept and not kept
+      const places = [join(directory, 'blobs', blob.slice(0, 2), blob), join(incoming, blob)]
+      return places.find(each => existsSync(each)) ?? null
+    },
     async adopt(path) {
       const blob = randomBytes(16).toString('hex')
       const target = join(incoming, blob)

@@ -196,7 +196,7 @@ async function* plaintext(shelf: Shelf, pieces: Piece[]): AsyncGenerator<Uint8Ar
 }
 
 /** Fewer bytes only at the end of the blob. */
-export async function readFully(reader: BlobReader, offset: number, length: number): Promise<Buffer> {
+async function readFully(reader: BlobReader, offset: number, length: number): Promise<Buffer> {
   const first = asBuffer(await reader.read(offset, length))
   if (first.length === length || first.length === 0) return first
   const pieces = [first]

@@ -1,5 +1,4 @@
 import { takeBatch } from './intake-batch.ts'
-import { readFully } from './reading.ts'
 import type { Shelf } from './shelf.ts'
 import type { Taken } from './taken.ts'
 
@@ -9,8 +8,8 @@ export type Registration = {
   openBucket(bucket: string, account: string): Promise<'ready' | 'foreign'>
   /** Copies a pack in; the same name again gives what is there. It stays till `settle`, even when nothing refers to it. */
   adopt(pack: string, path: string): Promise<{ size: number }>
-  /** Reads the copy. null: not adopted, or settled. */
-  open(pack: string): Promise<PackReader | null>
+  /** The file that the copy is, to be read. null: not adopted, or settled. */
+  pathOf(pack: string): Promise<string | null>
   /**
    * Makes a batch visible, in one step and once: a batch whose position is not above the last one of `source` changes nothing.
    * @param origin - job "/" device
@@ -18,11 +17,6 @@ export type Registration = {
   register(source: string, position: number, origin: string, batch: Taken[]): Promise<void>
   /** The intake is over: packs that nothing refers to are removed. */
   settle(packs: string[]): Promise<void>
-}
-export type PackReader = {
-  size: number
-  read(offset: number, length: number): Promise<Buffer>
-  close(): Promise<void>
 }
 
 export function registrationOf(shelf: Shelf): Registration {
@@ -60,15 +54,9 @@ export function registrationOf(shelf: Shelf): Registration {
       await shelf.blobs.keep(blob)
       return { size }
     },
-    async open(pack) {
+    async pathOf(pack) {
       const row = await adopted(pack)
-      const reader = row === undefined ? null : await shelf.blobs.open(row.id)
-      if (row === undefined || reader === null) return null
-      return {
-        size: row.size,
-        read: (offset, length) => readFully(reader, offset, length),
-        close: () => reader.close(),
-      }
+      return row === undefined ? null : shelf.blobs.pathOf(row.id)
     },
     async register(source, position, origin, batch) {
       const dead = await database.transaction().execute(async change => {

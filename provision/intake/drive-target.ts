@@ -4,10 +4,6 @@ import type { Target } from './target.ts'
 /** For a check: packs are read where they lie on the drive, and nothing goes anywhere. */
 export function driveTarget(): Target {
   const paths = new Map<string, string>()
-  const open: Target['open'] = async pack => {
-    const path = paths.get(pack)
-    return path === undefined ? null : openForReading(path)
-  }
   return {
     openBucket: async () => 'ready',
     async adopt(pack, path) {
@@ -16,7 +12,7 @@ export function driveTarget(): Target {
       await file.close()
       return { size: file.size }
     },
-    open,
+    pathOf: async pack => paths.get(pack) ?? null,
     register: () => Promise.reject(new Error('a check registers nothing')),
     settle: async () => undefined,
   }

@@ -5,10 +5,11 @@ import { FormatError } from '../../format/fault.ts'
 import { verifyKeyRecord } from '../../format/key-record.ts'
 import { ReleaseError } from '../../format/release.ts'
 import { DRIVE } from '../../format/volume.ts'
-import type { Work } from './work.ts'
+import { type Span, spansOf } from './spans.ts'
+import type { Keeping, Work } from './work.ts'
 
 /** Keeps an epoch's key record when the device signed it for this job; the first good one of an epoch counts. */
-export async function keepRecord(work: Work, record: Uint8Array, from: string): Promise<void> {
+export async function keepRecord(work: Keeping, record: Uint8Array, from: string): Promise<void> {
   try {
     const { epoch, job, device } = verifyKeyRecord(record, work.identity)
     if (job !== work.job || device !== work.device)
@@ -77,7 +78,7 @@ async function fetchKey(work: Work, epoch: string): Promise<KeyObject | null> {
   }
 }
 
-function findEpoch(work: Work, epoch: string) {
+export function findEpoch(work: Work, epoch: string) {
   return work.database
     .selectFrom('epochs')
     .select(['record', 'reason'])
@@ -102,18 +103,29 @@ async function refuse(work: Work, epoch: string, error: unknown): Promise<void> 
     .execute()
 }
 
+/** Usually the first of its places is: nothing else is looked at. */
+async function hasReady({ database, run }: Work, { epoch, kind, first, last }: Span): Promise<boolean> {
+  const row = await database
+    .selectFrom('items')
+    .select('idx')
+    .where('run', '=', run)
+    .where('idx', '>=', first)
+    .where('idx', '<=', last)
+    .where('epoch', '=', epoch)
+    .where('kind', '=', kind)
+    .where('state', 'in', ['ready', 'member'])
+    .limit(1)
+    .executeTakeFirst()
+  return row !== undefined
+}
+
 /** Takes over the epochs that something ready belongs to. Doing it again changes nothing. */
 export async function resealEpochs(work: Work): Promise<void> {
-  const used = await work.database
-    .selectFrom('items')
-    .select('epoch')
-    .distinct()
-    .where('run', '=', work.run)
-    .where('state', 'in', ['ready', 'member'])
-    .orderBy('epoch')
-    .execute()
+  const used = new Set<string>()
+  for (const span of await spansOf(work))
+    if (!used.has(span.epoch) && (await hasReady(work, span))) used.add(span.epoch)
   let done = 0
-  for (const { epoch } of used) {
+  for (const epoch of [...used].sort()) {
     const row = await findEpoch(work, epoch)
     try {
       if (row !== undefined) await work.release.reseal(work.station, row.record)
@@ -129,6 +141,6 @@ export async function resealEpochs(work: Work): Promise<void> {
         .where('epoch', '=', epoch)
         .where('state', 'in', ['ready', 'member'])
         .execute()
-    work.progress('reseal', ++done, used.length)
+    work.progress('reseal', ++done, used.size)
   }
 }

@@ -10,13 +10,15 @@ import { openDatabase } from '../database/open.ts'
 import { checkFreshness, checkGrants, readChain, readVolumes, type Shown } from './chain.ts'
 import { keepRecordFiles, resealEpochs } from './epochs.ts'
 import { type Finding, type FindingCode, IntakeError, isFatal } from './finding.ts'
+import { findingsInto } from './findings.ts'
+import { forget } from './forget.ts'
 import { judgeItems } from './judge.ts'
 import { workMigrations } from './migrations.ts'
 import { openNames } from './names.ts'
 import { adoptPacks } from './packs.ts'
 import { proveParts } from './prove.ts'
 import { writeReceipts } from './receipts.ts'
-import { APPLIED_DELETE, registerObjects } from './register.ts'
+import { registerObjects } from './register.ts'
 import { heldReport, makeReport, type Report, reportText } from './report.ts'
 import { dropIndexes, makeIndexes, type WorkSchema } from './schema.ts'
 import type { Target } from './target.ts'
@@ -54,20 +56,30 @@ export type Station = {
   close(): Promise<void>
 }
 
-/** @param directory - holds intake.sqlite, receipts/ and reports/ */
-export async function openStation(directory: string): Promise<Station> {
+/** Drives with less to read are not worth the start of a thread. */
+const APART_BYTES = 32 << 20
+
+/**
+ * @param directory - holds intake.sqlite, receipts/ and reports/
+ * @param apartBytes - drives with as much in their packs are read by threads
+ */
+export async function openStation(directory: string, apartBytes = APART_BYTES): Promise<Station> {
   await makeDirectoryDurable(directory, 0o700)
   // every phase can be done again from what is left of it: only their ends must not be taken back
-  const file = sqliteFile(join(directory, 'intake.sqlite'), 'kill')
+  const file = sqliteFile(databaseFile(directory), 'kill')
   const database = await openDatabase<WorkSchema>(file, workMigrations)
   let closing: Promise<void> | undefined
   return {
-    takeIn: options => takeIn(database, directory, options),
+    takeIn: options => takeIn(database, directory, apartBytes, options),
     close() {
       closing ??= database.destroy()
       return closing
     },
   }
+}
+
+function databaseFile(directory: string): string {
+  return join(directory, 'intake.sqlite')
 }
 
 const CHECKED: readonly Phase[] = PHASES.slice(0, PHASES.indexOf('judge') + 1)
@@ -87,7 +99,12 @@ const STEPS: Record<Phase, (work: Work) => Promise<unknown>> = {
   receipt: writeReceipts,
 }
 
-async function takeIn(database: Kysely<WorkSchema>, directory: string, options: IntakeOptions): Promise<Report> {
+async function takeIn(
+  database: Kysely<WorkSchema>,
+  directory: string,
+  apartBytes: number,
+  options: IntakeOptions,
+): Promise<Report> {
   const { station, release, clock } = options
   if (options.drives.length === 0) throw new IntakeError('no-drive', 'give at least one drive')
   const findings: Finding[] = []
@@ -127,6 +144,7 @@ async function takeIn(database: Kysely<WorkSchema>, directory: string, options: 
   if (row.report !== null) return JSON.parse(row.report) as Report
   const run = row.row
   const earlier = await rowOf(database, row.earlier)
+  const level = await levelOf(database, earlier, options.level ?? 'key')
   const work: Work = {
     ...{
       database,
@@ -148,11 +166,15 @@ async function takeIn(database: Kysely<WorkSchema>, directory: string, options: 
     device: station.device,
     steps: chain.steps,
     freshness: options.freshness?.kind ?? 'overridden',
-    level: await levelOf(database, earlier, options.level ?? 'key'),
+    level,
+    // what an earlier run stored is asked about no more: which that is, judging says
+    provesAhead: level === 'key' && earlier === null && options.check === undefined,
     receipts: join(directory, 'receipts'),
     number: row.number,
     progress: progressOf(options.progress, options.signal, clock),
-    find: (code, message) => keepFinding(database, run, code, message),
+    find: findingsInto(database, run),
+    file: databaseFile(directory),
+    apartBytes,
   }
   for (const { code, message } of findings) await work.find(code, message)
   for (const drive of last.drives)
@@ -266,29 +288,9 @@ function isComplete(report: string): boolean {
   return (JSON.parse(report) as Report).outcome === 'complete'
 }
 
-async function keepFinding(database: Kysely<WorkSchema>, run: number, code: FindingCode, message: string) {
-  await database
-    .insertInto('findings')
-    .values({ run, code, message })
-    .onConflict(conflict => conflict.columns(['run', 'code', 'message']).doNothing())
-    .execute()
-}
-
 async function keepReport(directory: string, name: string, report: Report): Promise<void> {
   const reports = join(directory, 'reports')
   await makeDirectoryDurable(reports, 0o700)
   await writeFileDurable(join(reports, `${name}.json`), Buffer.from(`${JSON.stringify(report, null, 2)}\n`), 0o600)
   await writeFileDurable(join(reports, `${name}.txt`), Buffer.from(reportText(report)), 0o600)
-}
-
-/**
- * Names in clear and rows by the million are of no use any more: report and receipts hold what counts.
- * @param what - 'work': a further run may come, which must know what this one stored or deleted
- */
-async function forget(database: Kysely<WorkSchema>, run: number, what: 'all' | 'work'): Promise<void> {
-  for (const table of ['commits', 'leaves', 'epochs', 'packs'] as const)
-    await database.deleteFrom(table).where('run', '=', run).execute()
-  let items = database.deleteFrom('items').where('run', '=', run)
-  if (what === 'work') items = items.where('state', '!=', 'stored').where('reason', '!=', APPLIED_DELETE)
-  await items.execute()
 }

@@ -1,10 +1,13 @@
 import { hash, type KeyObject } from 'node:crypto'
 import type { Kysely } from 'kysely'
 import type { EpochId, JobId, ObjectId } from '../../format/bytes.ts'
-import { PART, TOMBSTONE } from '../../format/envelope.ts'
+import { parseDigestId } from '../../format/digest.ts'
+import { COMPOSITE, OBJECT, PART, TOMBSTONE } from '../../format/envelope.ts'
 import { FormatError } from '../../format/fault.ts'
 import type { Leaf } from '../../format/leaf.ts'
-import { openMetadata, parseMetadata, parseTombstone } from '../../format/metadata.ts'
+import { type ObjectMetadata, openMetadata, parseMetadata, parseTombstone } from '../../format/metadata.ts'
+import { encodeReceiptLine } from '../../format/receipt.ts'
+import type { Checksum, ObjectAttributes } from '../../store/object-store.ts'
 import { stretches } from '../database/rows.ts'
 import type { MetadataKeys } from './epochs.ts'
 import type { ItemRow, WorkSchema } from './schema.ts'
@@ -19,7 +22,6 @@ export function itemOf(run: number, idx: number, leaf: Leaf): ItemRow {
     idx,
     kind: leaf.kind,
     sequence: leaf.sequence,
-    committed_at: leaf.committedAt,
     object_id: leaf.objectId,
     epoch: leaf.epoch,
     size: leaf.plaintextLength,
@@ -28,11 +30,16 @@ export function itemOf(run: number, idx: number, leaf: Leaf): ItemRow {
     digest: leaf.bodyDigest,
     envelope_hash: leaf.envelopeHash,
     sealed: leaf.sealedMetadata,
-    metadata: null,
+    named: 0,
     bucket: '',
-    key: NONE,
+    key: '',
     upload: '',
     number: 0,
+    etag: '',
+    modified_at: 0,
+    attributes: '{}',
+    checksum: '',
+    line: NONE,
     composite: '',
     state: 'listed',
     reason: '',
@@ -40,7 +47,11 @@ export function itemOf(run: number, idx: number, leaf: Leaf): ItemRow {
   }
 }
 
-type Unnamed = Pick<ItemRow, 'kind' | 'object_id' | 'epoch' | 'sealed' | 'state'>
+export type Unnamed = Pick<
+  ItemRow,
+  'kind' | 'object_id' | 'epoch' | 'size' | 'digest_id' | 'digest' | 'sealed' | 'state'
+>
+export const UNNAMED = ['kind', 'object_id', 'epoch', 'size', 'digest_id', 'digest', 'sealed', 'state'] as const
 
 /** What opening an item's name makes of it: its name, or that it is held. Empty: it was held already. */
 export async function openName(work: Work, keys: MetadataKeys, item: Unnamed): Promise<Partial<ItemRow>> {
@@ -60,24 +71,72 @@ function namesOf(job: JobId, key: KeyObject, item: Unnamed): Partial<ItemRow> {
   const metadata = openMetadata(key, place, item.sealed)
   if (item.kind === TOMBSTONE) {
     const stone = parseTombstone(metadata)
-    return { metadata, sealed: NONE, bucket: stone.bucket, key: Buffer.from(stone.key, 'utf8') }
+    return { named: 1, sealed: NONE, bucket: stone.bucket, key: stone.key }
   }
-  const { bucket, key: name, part } = parseMetadata(metadata)
+  const opened = parseMetadata(metadata)
+  const { bucket, key: name, part, etag, modifiedAt } = opened
   return {
-    metadata,
+    named: 1,
     sealed: NONE,
     bucket,
-    key: Buffer.from(name, 'utf8'),
+    key: name,
     upload: part?.upload ?? '',
     number: part?.number ?? 0,
+    etag,
+    modified_at: modifiedAt,
+    attributes: JSON.stringify(attributesOf(opened)),
+    checksum: checksumOf(opened),
+    line: item.kind === OBJECT || item.kind === COMPOSITE ? lineOf(item, opened) : NONE,
   }
+}
+
+/** What the receipts say of it, should it be stored. */
+function lineOf(item: Unnamed, { bucket, key, digest }: ObjectMetadata): Buffer {
+  return encodeReceiptLine({
+    bucket,
+    key,
+    objectId: item.object_id as ObjectId,
+    size: item.size,
+    source: digest ?? null,
+    sealed: { id: parseDigestId(item.digest_id), bytes: item.digest },
+    outcome: 'stored',
+    reason: '',
+  })
+}
+
+function attributesOf(metadata: ObjectMetadata): ObjectAttributes {
+  return {
+    headers: metadata.headers,
+    metadata: metadata.user,
+    ...(metadata.contentType !== undefined && { contentType: metadata.contentType }),
+    ...(metadata.link !== undefined && { link: metadata.link }),
+  }
+}
+
+const CHECKSUMS: Checksum['name'][] = ['CRC32', 'CRC32C', 'CRC64NVME', 'SHA1', 'SHA256']
+
+function checksumOf({ checksum }: ObjectMetadata): string {
+  const name = CHECKSUMS.find(each => each === checksum?.name)
+  if (checksum === undefined || name === undefined) return ''
+  const found: Checksum = {
+    name,
+    value: checksum.value,
+    type: checksum.type === 'COMPOSITE' ? 'COMPOSITE' : 'FULL_OBJECT',
+  }
+  return JSON.stringify(found)
 }
 
 /** How an item is spoken of. */
 export function nameOf(item: Pick<ItemRow, 'bucket' | 'key' | 'object_id' | 'kind' | 'number'>): string {
   if (item.key.length === 0) return `object ${item.object_id} (its name cannot be opened)`
-  const name = `${item.bucket}/${Buffer.from(item.key).toString('utf8')}`
+  const name = `${item.bucket}/${item.key}`
   return item.kind === PART ? `part ${item.number} of ${name}` : name
+}
+
+/** What a commit's row holds in one value. */
+export function headAndEnvelope(commit: Pick<WorkSchema['commits'], 'header_bytes' | 'bytes'>) {
+  const { header_bytes, bytes } = commit
+  return { coreHeader: bytes.subarray(0, header_bytes), envelope: bytes.subarray(header_bytes) }
 }
 
 export function envelopeHash(envelope: Uint8Array): Buffer {

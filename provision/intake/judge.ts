@@ -1,9 +1,10 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { COMPOSITE, type CompositePart, OBJECT, PART, parseEnvelope, TOMBSTONE } from '../../format/envelope.ts'
 import type { FindingCode } from './finding.ts'
-import { changeItems, nameOf } from './item.ts'
+import { changeItems, headAndEnvelope, nameOf } from './item.ts'
 import { APPLIED_DELETE } from './register.ts'
 import type { ItemRow } from './schema.ts'
+import { countOf } from './spans.ts'
 import { PAGE, type Work } from './work.ts'
 
 /**
@@ -13,21 +14,22 @@ import { PAGE, type Work } from './work.ts'
  */
 export async function judgeItems(work: Work): Promise<void> {
   const foreign = await openBuckets(work)
-  await beginAnew(work)
-  await judgePlain(work, foreign)
-  await eachPage(work, [OBJECT, PART, TOMBSTONE], item => judgeOne(work, foreign, item))
+  const plain = await judgePlain(work, foreign)
+  const single = [OBJECT, PART, TOMBSTONE]
+  if (plain < (await countOf(work, single))) await eachPage(work, single, item => judgeOne(work, foreign, item))
   // after the parts: a composite needs them
-  await eachPage(work, [COMPOSITE], item => judgeOne(work, foreign, item))
-  await dropUnlisted(work)
+  if ((await countOf(work, [COMPOSITE])) > 0) await eachPage(work, [COMPOSITE], item => judgeOne(work, foreign, item))
+  if ((await countOf(work, [PART])) > 0) await dropUnlisted(work)
 }
 
-async function beginAnew({ database, run, last }: Work): Promise<void> {
+async function beginAnew({ database, run }: Work, first: number, end: number): Promise<void> {
   await database
     .updateTable('items')
     .set({ composite: '', state: 'listed', reason: '' })
     .where('run', '=', run)
-    .where('idx', '<', last.treeSize)
-    .where('metadata', 'is not', null)
+    .where('idx', '>=', first)
+    .where('idx', '<', end)
+    .where('named', '=', 1)
     .where(either => either.or([either('composite', '!=', ''), either('state', '!=', 'listed')]))
     .execute()
 }
@@ -35,50 +37,63 @@ async function beginAnew({ database, run, last }: Work): Promise<void> {
 /** Places that are judged by one statement. */
 const WINDOW = 5000
 
-/** Nearly all, where no run was before this one: sound objects under a name of the order, of which there is no newer one. */
-async function judgePlain(work: Work, foreign: Set<string>): Promise<void> {
-  const { database, run, last } = work
+/**
+ * Nearly all, where no run was before this one: sound objects under a name of the order, of which there is no newer one.
+ * @returns how many that were
+ */
+async function judgePlain(work: Work, foreign: Set<string>): Promise<number> {
+  const { last } = work
   const buckets = work.order.buckets.filter(each => !foreign.has(each))
-  if (work.earlier !== null || buckets.length === 0) return
+  const applies = work.earlier === null && buckets.length > 0
+  let judged = 0
   for (let first = 0; first < last.treeSize; first += WINDOW) {
-    await database
-      .updateTable('items')
-      .set({ state: 'ready' })
-      .where('run', '=', run)
-      .where('idx', '>=', first)
-      .where('idx', '<', Math.min(first + WINDOW, last.treeSize))
-      .where('kind', '=', OBJECT)
-      .where('metadata', 'is not', null)
-      .where('key', '!=', Buffer.alloc(0))
-      .where('bucket', 'in', buckets)
-      .where(({ not, exists, selectFrom }) =>
-        not(
-          exists(
-            selectFrom('items as newer')
-              .select('newer.idx')
-              .where('newer.run', '=', run)
-              .whereRef('newer.bucket', '=', 'items.bucket')
-              .whereRef('newer.key', '=', 'items.key')
-              .where('newer.kind', '!=', PART)
-              .where('newer.idx', '<', last.treeSize)
-              .whereRef('newer.sequence', '>', 'items.sequence'),
-          ),
-        ),
-      )
-      .where(({ exists, selectFrom }) =>
-        exists(
-          selectFrom('commits')
-            .select('commits.frame')
-            .where('commits.run', '=', run)
-            .whereRef('commits.object_id', '=', 'items.object_id')
-            .whereRef('commits.envelope_hash', '=', 'items.envelope_hash')
-            .where('commits.fault', '=', ''),
-        ),
-      )
-      .execute()
+    const end = Math.min(first + WINDOW, last.treeSize)
+    await beginAnew(work, first, end)
+    if (applies) judged += await judgeWindow(work, buckets, first, end)
     await turn()
-    work.progress('judge', Math.min(first + WINDOW, last.treeSize), last.treeSize)
+    work.progress('judge', end, last.treeSize)
   }
+  return judged
+}
+
+async function judgeWindow(work: Work, buckets: string[], first: number, end: number): Promise<number> {
+  const { database, run, last } = work
+  const { numUpdatedRows } = await database
+    .updateTable('items')
+    .set({ state: 'ready' })
+    .where('run', '=', run)
+    .where('idx', '>=', first)
+    .where('idx', '<', end)
+    .where('kind', '=', OBJECT)
+    .where('named', '=', 1)
+    .where('key', '!=', '')
+    .where('bucket', 'in', buckets)
+    .where(({ not, exists, selectFrom }) =>
+      not(
+        exists(
+          selectFrom('items as newer')
+            .select('newer.idx')
+            .where('newer.run', '=', run)
+            .whereRef('newer.bucket', '=', 'items.bucket')
+            .whereRef('newer.key', '=', 'items.key')
+            .where('newer.kind', '!=', PART)
+            .where('newer.idx', '<', last.treeSize)
+            .whereRef('newer.sequence', '>', 'items.sequence'),
+        ),
+      ),
+    )
+    .where(({ exists, selectFrom }) =>
+      exists(
+        selectFrom('commits')
+          .select('commits.frame')
+          .where('commits.run', '=', run)
+          .whereRef('commits.object_id', '=', 'items.object_id')
+          .whereRef('commits.envelope_hash', '=', 'items.envelope_hash')
+          .where('commits.fault', '=', ''),
+      ),
+    )
+    .executeTakeFirstOrThrow()
+  return Number(numUpdatedRows)
 }
 
 async function openBuckets(work: Work): Promise<Set<string>> {
@@ -135,7 +150,7 @@ function pageOf({ database, run, last }: Work, kinds: number[], after: number) {
       .where('kind', 'in', kinds)
       .where('state', '=', 'listed')
       // without a name nothing can be decided: it is held already
-      .where('metadata', 'is not', null)
+      .where('named', '=', 1)
       .orderBy('idx')
       .limit(PAGE)
       .execute()
@@ -202,7 +217,7 @@ async function judgeParts(work: Work, item: Candidate, parts: CompositePart[]): 
       return held(work, item, 'part-missing', `its part ${found.number}: ${found.reason || found.state}`)
     if (!found.digest.equals(part.digest) || found.size !== part.plaintextLength)
       return held(work, item, 'part-missing', `its part ${found.number} is not the one that it lists`)
-    if (found.bucket !== item.bucket || !found.key.equals(item.key))
+    if (found.bucket !== item.bucket || found.key !== item.key)
       return held(work, item, 'part-missing', `its part ${found.number} is of another object`)
   }
   await claimParts(work, item, parts)
@@ -211,13 +226,13 @@ async function judgeParts(work: Work, item: Candidate, parts: CompositePart[]): 
 
 /** What a composite that the packs hold lists. */
 async function partsOf(work: Work, item: Candidate): Promise<CompositePart[]> {
-  const { envelope } = await work.database
+  const commit = await work.database
     .selectFrom('commits')
-    .select('envelope')
+    .select(['header_bytes', 'bytes'])
     .where('run', '=', work.run)
     .where('object_id', '=', item.object_id)
     .executeTakeFirstOrThrow()
-  return parseEnvelope(envelope).parts
+  return parseEnvelope(headAndEnvelope(commit).envelope).parts
 }
 
 async function claimParts(work: Work, composite: Candidate, parts: CompositePart[]): Promise<void> {

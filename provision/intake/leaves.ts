@@ -4,7 +4,7 @@ import { readLeaves, readManifestHead } from '../../format/manifest.ts'
 import { manifestFile, openForReading } from '../../store/pack/drive.ts'
 import { driveOf } from './chain.ts'
 import { insertLeaves, type WorkSchema } from './schema.ts'
-import type { Work } from './work.ts'
+import type { Keeping, Work } from './work.ts'
 
 type Block = WorkSchema['leaves']
 
@@ -44,7 +44,7 @@ export function* leavesIn({ idx, count, encoded }: Pick<Block, 'idx' | 'count' |
 }
 
 /** Leaves of one source from place `from` up to `to`, ascending; places that it lacks are left out. */
-export async function* leavesOf(work: Work, source: string, from: number, to: number) {
+export async function* leavesOf(work: Pick<Work, 'database' | 'run'>, source: string, from: number, to: number) {
   for (let at = from; at < to; ) {
     const blocks = await blocksFrom(work, source, at, to)
     if (blocks.length === 0) return
@@ -56,7 +56,12 @@ export async function* leavesOf(work: Work, source: string, from: number, to: nu
 }
 
 /** Blocks that hold a place in `from`..`to`; none reaches further than its length. */
-function blocksFrom({ database, run }: Work, source: string, from: number, to: number): Promise<Block[]> {
+function blocksFrom(
+  { database, run }: Pick<Work, 'database' | 'run'>,
+  source: string,
+  from: number,
+  to: number,
+): Promise<Block[]> {
   return database
     .selectFrom('leaves')
     .selectAll()
@@ -85,7 +90,7 @@ export async function sourcesOf({ database, run }: Work, from: number, to: numbe
 }
 
 /** What a recovery wrote again must be what it was; of what differs the first counts. */
-export async function keepLeaves(work: Work, blocks: readonly Block[]): Promise<void> {
+export async function keepLeaves(work: Keeping, blocks: readonly Block[]): Promise<void> {
   const fresh: Block[] = []
   for (const block of blocks) {
     const there = new Map<number, Buffer>()

@@ -6,6 +6,7 @@ export const workMigrations: Migrations = kind => ({
   '0001-first': { up: (database: Kysely<unknown>) => first(database, kind) },
   '0002-further-runs-of-a-seal': { up: furtherRuns },
   '0003-rows-by-the-hundred': { up: (database: Kysely<unknown>) => byTheHundred(database, kind) },
+  '0004-what-is-used-of-an-item': { up: (database: Kysely<unknown>) => whatIsUsed(database, kind) },
 })
 
 async function furtherRuns(database: Kysely<unknown>): Promise<void> {
@@ -109,4 +110,47 @@ async function byTheHundred(database: Kysely<unknown>, kind: DatabaseKind): Prom
   )} from items_before join runs on runs.id = items_before.run where runs.report is not null`.execute(database)
   await database.schema.dropTable('items_before').execute()
   await sql`update runs set phase = 'adopt' where report is null`.execute(database)
+}
+
+/** What later runs ask of what a finished one stored or deleted. */
+const KEPT = ['run', 'idx', 'kind', 'sequence', 'object_id', 'epoch', 'size', 'state', 'reason', 'proved'] as const
+
+/**
+ * Items bear what is used of their metadata instead of the metadata, commits one value instead of two, and spans say where things lie.
+ * Finished runs keep what is asked of them. One that was under way begins again under another name: its batches are other batches, what
+ * the target has of it is met there by its origin and sequence, and its packs stay adopted.
+ */
+async function whatIsUsed(database: Kysely<unknown>, kind: DatabaseKind): Promise<void> {
+  const table = tables(database, kind)
+  for (const name of ['commits_by_object', 'items_by_name', 'items_by_object'])
+    await database.schema.dropIndex(name).ifExists().execute()
+  for (const name of ['commits', 'leaves']) await database.schema.dropTable(name).execute()
+  await database.schema.alterTable('items').renameTo('items_before').execute()
+  await table('leaves', ['run', 'source', 'idx'], {
+    ...{ run: number, source: text, idx: number, count: number, encoded: 'bytes' },
+  })
+  await table('commits', null, {
+    ...{ run: number, object_id: text, pack: text, frame: number, body_offset: number },
+    ...{ envelope_hash: 'bytes', header_bytes: number, bytes: 'bytes', fault: text },
+  })
+  await table('items', ['run', 'idx'], {
+    ...{ run: number, idx: number, kind: number, sequence: number, object_id: text, epoch: text, size: number },
+    ...{ body_length: number, digest_id: number, digest: 'bytes', envelope_hash: 'bytes', sealed: 'bytes' },
+    ...{ named: number, bucket: text, key: text, upload: text, number, etag: text, modified_at: number },
+    ...{ attributes: text, checksum: text, line: 'bytes', composite: text, state: text, reason: text, proved: number },
+  })
+  await table('spans', ['run', 'epoch', 'kind', 'named'], {
+    ...{ run: number, epoch: text, kind: number, named: number, first: number, last: number, count: number },
+  })
+  const kept = sql.join(KEPT.map(each => sql.ref(each)))
+  const before = sql.join(KEPT.map(each => sql.ref(`items_before.${each}`)))
+  await sql`insert into items (${kept}, body_length, digest_id, digest, envelope_hash, sealed, named, bucket, key, upload, number, etag,
+    modified_at, attributes, checksum, line, composite)
+    select ${before}, 0, 0, x'', x'', x'', 0, '', '', '', 0, '', 0, '{}', '', x'', ''
+    from items_before join runs on runs.row = items_before.run where runs.report is not null`.execute(database)
+  await database.schema.dropTable('items_before').execute()
+  for (const name of ['findings', 'epochs'])
+    await sql`delete from ${sql.table(name)} where run in (select row from runs where report is null)`.execute(database)
+  await sql`update packs set walked = 0`.execute(database)
+  await sql`update runs set phase = 'adopt', id = id || '+' where report is null`.execute(database)
 }

@@ -1,8 +1,8 @@
 import { parseEnvelope } from '../../format/envelope.ts'
 import { leafOf } from '../../format/leaf.ts'
 import { metadataKeysOf } from './epochs.ts'
-import { changeItems, itemOf, openName } from './item.ts'
-import { insertItems } from './schema.ts'
+import { changeItems, headAndEnvelope, itemOf, openName, UNNAMED } from './item.ts'
+import { putItems, spansOf } from './spans.ts'
 import { PAGE, type Work } from './work.ts'
 
 /**
@@ -12,14 +12,16 @@ export async function openNames(work: Work): Promise<void> {
   const keys = metadataKeysOf(work)
   await addUnsigned(work)
   const total = work.last.treeSize
+  if ((await spansOf(work)).every(span => span.named === 1)) return
   let after = -1
   for (;;) {
     const page = await work.database
       .selectFrom('items')
-      .select(['idx', 'kind', 'object_id', 'epoch', 'sealed', 'state'])
+      .select('idx')
+      .select(UNNAMED)
       .where('run', '=', work.run)
       .where('idx', '>', after)
-      .where('metadata', 'is', null)
+      .where('named', '=', 0)
       .orderBy('idx')
       .limit(PAGE)
       .execute()
@@ -46,7 +48,7 @@ async function addUnsigned(work: Work): Promise<void> {
   for (let after = ''; ; ) {
     const found = await database
       .selectFrom('commits')
-      .select(['object_id', 'envelope', 'pack'])
+      .select(['object_id', 'header_bytes', 'bytes', 'pack'])
       .where('run', '=', run)
       .where('object_id', '>', after)
       .where(({ not, exists, selectFrom }) =>
@@ -69,12 +71,15 @@ async function addUnsigned(work: Work): Promise<void> {
       .where('run', '=', run)
       .executeTakeFirst()
     let idx = Math.max(work.last.treeSize, (top?.idx ?? -1) + 1)
-    const rows = found.map(({ envelope }) => ({
-      ...itemOf(run, idx++, leafOf(parseEnvelope(envelope), envelope, 0, 0)),
-      state: 'held' as const,
-      reason: `${code}: no signed leaf is known for it`,
-    }))
-    await database.transaction().execute(change => insertItems(change, rows))
+    const rows = found.map(row => {
+      const { envelope } = headAndEnvelope(row)
+      return {
+        ...itemOf(run, idx++, leafOf(parseEnvelope(envelope), envelope, 0, 0)),
+        state: 'held' as const,
+        reason: `${code}: no signed leaf is known for it`,
+      }
+    })
+    await database.transaction().execute(change => putItems(change, rows))
     if (code === 'object-unsigned')
       for (const row of found)
         await work.find('object-unsigned', `pack ${row.pack} holds object ${row.object_id}, which was never signed`)

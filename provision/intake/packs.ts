@@ -5,7 +5,8 @@ import { FormatError } from '../../format/fault.ts'
 import { readPackHeader } from '../../format/pack-walk.ts'
 import { DRIVE } from '../../format/volume.ts'
 import { openForReading } from '../../store/pack/drive.ts'
-import { beginWalk, walkPack } from './walk.ts'
+import { openCheckers } from './checkers.ts'
+import { allOf, beginWalk, walkPack } from './walk.ts'
 import { packName, type Work } from './work.ts'
 
 type Candidate = { path: string; size: number; pack: string | null }
@@ -43,18 +44,22 @@ export async function adoptPacks(work: Work): Promise<void> {
   for (const file of files)
     if (!used.has(file)) await work.find('pack-unknown', `${file.path} is no pack that this seal names`)
   await beginWalk(work)
-  let walking: Promise<void> = Promise.resolve()
+  const checkers = openCheckers(work)
+  const walking: Promise<void>[] = []
+  checkers.expect(chosen.length)
   try {
     for (const [at, { signed, file }] of chosen.entries()) {
       const { pack, size } = await adoptOne(work, signed, file)
-      const before = walking
-      walking = before.then(() => walkPack(work, pack, () => work.progress('adopt', at + 1, chosen.length)))
+      const walk = walkPack(work, checkers, pack, () => work.progress('adopt', at + 1, chosen.length))
       // what one of them throws is thrown at the end
-      walking.catch(() => undefined)
+      walk.catch(() => undefined)
+      walking.push(walk)
       work.progress('adopt', at + 1, chosen.length, size)
     }
+    await allOf(walking)
   } finally {
-    await walking
+    await checkers.close()
+    await Promise.allSettled(walking)
   }
 }
 

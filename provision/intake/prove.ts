@@ -1,7 +1,8 @@
 import { COMPOSITE, PART } from '../../format/envelope.ts'
-import { type ObjectPlace, PROVE_BATCH } from '../../format/release.ts'
-import { changeItems, nameOf } from './item.ts'
+import { type ObjectPlace, PROVE_BATCH, type ProveOutcome } from '../../format/release.ts'
+import { changeItems, headAndEnvelope, nameOf } from './item.ts'
 import type { ItemRow, WorkSchema } from './schema.ts'
+import { countOf } from './spans.ts'
 import type { Work } from './work.ts'
 
 /** Envelopes may be large: a question ends here too. */
@@ -11,7 +12,7 @@ export type Provable = Pick<
   ItemRow,
   'idx' | 'kind' | 'object_id' | 'bucket' | 'key' | 'upload' | 'number' | 'composite'
 > &
-  Pick<WorkSchema['commits'], 'envelope' | 'core_header'>
+  Pick<WorkSchema['commits'], 'header_bytes' | 'bytes'>
 
 /**
  * Has the authority open the keys that others hang on: of parts, and of composites. The rest is proved as it goes in. Commit point: each
@@ -20,6 +21,7 @@ export type Provable = Pick<
 export async function proveParts(work: Work): Promise<void> {
   if (work.level === 'digest') return
   const { database, run } = work
+  if ((await countOf(work, [PART, COMPOSITE])) === 0) return
   let done = 0
   for (let after = -1; ; ) {
     const page = await database
@@ -28,7 +30,7 @@ export async function proveParts(work: Work): Promise<void> {
         join.onRef('commits.run', '=', 'items.run').onRef('commits.object_id', '=', 'items.object_id'),
       )
       .select(['idx', 'kind', 'items.object_id', 'bucket', 'key', 'upload', 'number', 'composite'])
-      .select(['envelope', 'core_header'])
+      .select(['header_bytes', 'bytes'])
       .where('items.run', '=', run)
       .where('idx', '>', after)
       .where('kind', 'in', [PART, COMPOSITE])
@@ -48,18 +50,7 @@ export async function proveParts(work: Work): Promise<void> {
 /** Asks for each of them, in their contexts; what the authority refuses is held from then on. @returns those that were proved */
 export async function prove<Row extends Provable>(work: Work, rows: readonly Row[]): Promise<Row[]> {
   const proved: Row[] = []
-  const asked = [...batches(rows)]
-  // all at once: the authority goes on with the next while the answer to one is written down here
-  const answers = await Promise.all(
-    asked.map(batch =>
-      work.release.prove(
-        work.station,
-        batch.map(row => ({ envelope: row.envelope, coreHeader: row.core_header, place: placeOf(row) })),
-      ),
-    ),
-  )
-  for (const [number, batch] of asked.entries()) {
-    const outcomes = answers[number] ?? []
+  for (const { batch, outcomes } of await askFor(work, rows)) {
     const changes: { idx: number; values: Partial<ItemRow> }[] = []
     for (const [at, row] of batch.entries()) {
       const outcome = outcomes[at]
@@ -79,6 +70,20 @@ export async function prove<Row extends Provable>(work: Work, rows: readonly Row
   return proved
 }
 
+/** What the authority says of each, in batches. */
+export function askFor<Row extends Provable>(
+  work: Pick<Work, 'release' | 'station'>,
+  rows: readonly Row[],
+): Promise<{ batch: Row[]; outcomes: ProveOutcome[] }[]> {
+  // all at once: the authority goes on with the next while the answer to one is written down here
+  return Promise.all(
+    [...batches(rows)].map(async batch => {
+      const asked = batch.map(row => ({ ...headAndEnvelope(row), place: placeOf(row) }))
+      return { batch, outcomes: await work.release.prove(work.station, asked) }
+    }),
+  )
+}
+
 /** A composite without one of its parts does not go in. Before the part is marked: a kill between the two does it again. */
 async function holdWhole({ database, run }: Work, part: Provable, reason: string): Promise<void> {
   await database
@@ -93,13 +98,13 @@ function* batches<Row extends Provable>(rows: readonly Row[]): Generator<Row[]> 
   let batch: Row[] = []
   let bytes = 0
   for (const row of rows) {
-    if (batch.length === PROVE_BATCH || (batch.length > 0 && bytes + row.envelope.length > BATCH_BYTES)) {
+    if (batch.length === PROVE_BATCH || (batch.length > 0 && bytes + row.bytes.length > BATCH_BYTES)) {
       yield batch
       batch = []
       bytes = 0
     }
     batch.push(row)
-    bytes += row.envelope.length
+    bytes += row.bytes.length
   }
   if (batch.length > 0) yield batch
 }
@@ -107,7 +112,7 @@ function* batches<Row extends Provable>(rows: readonly Row[]): Generator<Row[]> 
 function placeOf(item: Provable): ObjectPlace {
   return {
     bucket: item.bucket,
-    key: Buffer.from(item.key).toString('utf8'),
+    key: item.key,
     ...(item.kind === PART && { part: { upload: item.upload, number: item.number } }),
   }
 }

@@ -5,8 +5,7 @@ import type { ObjectId } from '../../format/bytes.ts'
 import { parseDigestId } from '../../format/digest.ts'
 import { COMPOSITE, OBJECT } from '../../format/envelope.ts'
 import { Frontier } from '../../format/merkle.ts'
-import { parseMetadata } from '../../format/metadata.ts'
-import { encodeReceiptLine, receiptLeaf } from '../../format/receipt.ts'
+import { encodeReceiptLine, parseReceiptLine, receiptLeaf } from '../../format/receipt.ts'
 import { encodeReceiptEntry, encodeReceiptFileHead } from '../../format/receipt-file.ts'
 import { makeDirectoryDurable, syncDirectory, writeStreamDurable } from '../../store/durable.ts'
 import type { ItemRow } from './schema.ts'
@@ -49,7 +48,7 @@ async function* entriesOf(work: Work, counted: { frontier: Frontier; held: numbe
   for await (const page of pagesOf(work)) {
     const pieces: Buffer[] = []
     for (const row of page) {
-      const line = lineOf(row)
+      const line = row.state === 'stored' ? row.line : await heldLine(work, row)
       counted.frontier.append(receiptLeaf(line))
       if (row.state === 'held') counted.held++
       pieces.push(encodeReceiptEntry(line))
@@ -63,16 +62,13 @@ async function* fileOf(work: Work, signed: Buffer, lines: string): AsyncGenerato
   yield* createReadStream(lines, { highWaterMark: 1 << 20 })
 }
 
-type Line = Pick<
-  ItemRow,
-  'idx' | 'object_id' | 'size' | 'digest_id' | 'digest' | 'metadata' | 'bucket' | 'key' | 'state' | 'reason'
->
+type Line = Pick<ItemRow, 'idx' | 'line' | 'state' | 'reason'>
 
 async function* pagesOf({ database, run }: Work): AsyncGenerator<Line[]> {
   for (let after = -1; ; ) {
     const page = await database
       .selectFrom('items')
-      .select(['idx', 'object_id', 'size', 'digest_id', 'digest', 'metadata', 'bucket', 'key', 'state', 'reason'])
+      .select(['idx', 'line', 'state', 'reason'])
       .where('run', '=', run)
       .where('idx', '>', after)
       .where('kind', 'in', [OBJECT, COMPOSITE])
@@ -86,16 +82,20 @@ async function* pagesOf({ database, run }: Work): AsyncGenerator<Line[]> {
   }
 }
 
-function lineOf(row: Line): Buffer {
-  const digest = row.metadata === null ? undefined : parseMetadata(row.metadata).digest
+/** Why it did not go in, under its name where that was opened. */
+async function heldLine({ database, run }: Work, { idx, line, reason }: Line): Promise<Buffer> {
+  const held = { outcome: 'held', reason } as const
+  if (line.length > 0) return encodeReceiptLine({ ...parseReceiptLine(line), ...held })
+  const row = await database
+    .selectFrom('items')
+    .select(['object_id', 'size', 'digest_id', 'digest'])
+    .where('run', '=', run)
+    .where('idx', '=', idx)
+    .executeTakeFirstOrThrow()
+  const sealed = { id: parseDigestId(row.digest_id), bytes: row.digest }
+  const { object_id, size } = row
   return encodeReceiptLine({
-    bucket: row.bucket,
-    key: Buffer.from(row.key).toString('utf8'),
-    objectId: row.object_id as ObjectId,
-    size: row.size,
-    source: digest ?? null,
-    sealed: { id: parseDigestId(row.digest_id), bytes: row.digest },
-    outcome: row.state === 'stored' ? 'stored' : 'held',
-    reason: row.state === 'stored' ? '' : row.reason,
+    ...{ bucket: '', key: '', objectId: object_id as ObjectId, size, source: null, sealed },
+    ...held,
   })
 }

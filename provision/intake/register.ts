@@ -1,7 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { COMPOSITE, PART, parseEnvelope, TOMBSTONE } from '../../format/envelope.ts'
-import { type ObjectMetadata, parseMetadata } from '../../format/metadata.ts'
 import type { Checksum, ObjectAttributes } from '../../store/object-store.ts'
+import { headAndEnvelope } from './item.ts'
 import { type Provable, prove } from './prove.ts'
 import type { ItemRow, WorkSchema } from './schema.ts'
 import type { Taken, TakenBody, TakenPart } from './target.ts'
@@ -15,21 +15,21 @@ const WINDOW = 2000
 const BATCH_BODIES = 2000
 
 /**
- * Proves what is ready and hands it to the target, in the order of the tree; while one window goes in, the authority opens the keys of the
- * next. Windows and batches follow from the tree and from what is written of it, so a batch that was taken and not yet marked here is
+ * Hands what is ready to the target, in the order of the tree. What was not proved while the tree was made is proved before; where nothing
+ * was, the authority opens the keys of the next window while one goes in. Windows and batches follow from the tree and from what is written of it, so a batch that was taken and not yet marked here is
  * sent again as it was, and changes nothing. Commit points of each: what was proved; the target's own transaction, which remembers how
  * far it came; the mark.
  */
 export async function registerObjects(work: Work): Promise<void> {
   const { database, run } = work
   const ends = work.last.treeSize
-  const lookAhead = (first: number) => (first < ends ? readyIn(work, first) : Promise.resolve([]))
+  const lookAhead = (first: number) => (first < ends && !work.provesAhead ? readyIn(work, first) : null)
   let ahead = lookAhead(0)
   for (let first = 0; first < ends; first += WINDOW) {
-    const rows = await ahead
+    const rows = await (ahead ?? readyIn(work, first))
     ahead = lookAhead(first + WINDOW)
     // said when it is asked for; a window that fails behind this one must not end the process
-    ahead.catch(() => undefined)
+    ahead?.catch(() => undefined)
     try {
       // what it asks of the authority is on its way before this thread is busy with the tables
       await turn()
@@ -37,7 +37,7 @@ export async function registerObjects(work: Work): Promise<void> {
       await putIn(work, rows)
       work.progress('register', Math.min(first + WINDOW, ends), ends)
     } catch (error) {
-      await ahead.catch(() => undefined)
+      await ahead?.catch(() => undefined)
       throw error
     }
   }
@@ -62,9 +62,9 @@ function rowsOf({ database, run }: Work, first: number) {
     .leftJoin('commits', join =>
       join.onRef('commits.run', '=', 'items.run').onRef('commits.object_id', '=', 'items.object_id'),
     )
-    .select(['idx', 'kind', 'sequence', 'items.object_id', 'size', 'body_length', 'metadata', 'bucket', 'key'])
-    .select(['upload', 'number', 'composite', 'state', 'proved'])
-    .select(['pack', 'body_offset', 'envelope', 'core_header'])
+    .select(['idx', 'kind', 'sequence', 'items.object_id', 'size', 'body_length', 'bucket', 'key', 'etag'])
+    .select(['modified_at', 'attributes', 'checksum', 'upload', 'number', 'composite', 'state', 'proved'])
+    .select(['pack', 'body_offset', 'header_bytes', 'bytes'])
     .where('items.run', '=', run)
     .where('idx', '>=', first)
     .where('idx', '<', first + WINDOW)
@@ -74,9 +74,9 @@ function rowsOf({ database, run }: Work, first: number) {
 }
 
 function provable(row: Ready): Provable {
-  const { envelope, core_header } = row
-  if (envelope === null || core_header === null) throw new RangeError(`item ${row.idx} is ready and has no commit`)
-  return { ...row, envelope, core_header }
+  const { header_bytes, bytes } = row
+  if (header_bytes === null || bytes === null) throw new RangeError(`item ${row.idx} is ready and has no commit`)
+  return { ...row, header_bytes, bytes }
 }
 
 /** What of a window is ready, in batches. */
@@ -114,36 +114,37 @@ async function mark({ database, run }: Work, first: number, last: number): Promi
 }
 
 function removalOf({ bucket, key, sequence }: Ready): Taken {
-  return { remove: { bucket, key: Buffer.from(key).toString('utf8'), sequence } }
+  return { remove: { bucket, key, sequence } }
 }
 
 async function takenOf(work: Work, item: Ready): Promise<Taken> {
-  const { pack, body_offset, envelope, core_header } = item
-  if (pack === null || body_offset === null || envelope === null || core_header === null)
+  const { pack, body_offset, header_bytes, bytes } = item
+  if (pack === null || body_offset === null || header_bytes === null || bytes === null)
     throw new RangeError(`item ${item.idx} is ready and has no commit`)
-  const metadata = parseMetadata(item.metadata ?? Buffer.alloc(0))
+  const body = bodyOf(work, { ...item, pack, body_offset, header_bytes, bytes })
   return {
     put: {
-      ...bodyOf(work, { ...item, pack, body_offset, envelope, core_header }),
+      ...body,
       bucket: item.bucket,
-      key: Buffer.from(item.key).toString('utf8'),
+      key: item.key,
       size: item.size,
-      etag: metadata.etag,
-      modifiedAt: metadata.modifiedAt,
-      attributes: attributesOf(metadata),
-      checksum: checksumOf(metadata),
+      etag: item.etag,
+      modifiedAt: item.modified_at,
+      // our own rows, written from what was parsed
+      attributes: JSON.parse(item.attributes) as ObjectAttributes,
+      checksum: item.checksum === '' ? null : (JSON.parse(item.checksum) as Checksum),
       account: work.order.account,
       job: work.job,
       acl: work.order.acl,
       sequence: item.sequence,
       upload: null,
-      parts: item.kind === COMPOSITE ? await partsOf(work, envelope) : [],
+      parts: item.kind === COMPOSITE ? await partsOf(work, body.envelope) : [],
     },
   }
 }
 
 type Body = Pick<ItemRow, 'object_id' | 'kind' | 'body_length'> &
-  Pick<WorkSchema['commits'], 'pack' | 'body_offset' | 'core_header' | 'envelope'>
+  Pick<WorkSchema['commits'], 'pack' | 'body_offset' | 'header_bytes' | 'bytes'>
 
 function bodyOf(work: Work, body: Body): TakenBody {
   return {
@@ -151,8 +152,7 @@ function bodyOf(work: Work, body: Body): TakenBody {
     pack: body.kind === COMPOSITE ? null : packName(work, body.pack),
     offset: body.body_offset,
     length: body.body_length,
-    coreHeader: body.core_header,
-    envelope: body.envelope,
+    ...headAndEnvelope(body),
   }
 }
 
@@ -164,32 +164,14 @@ async function partsOf(work: Work, envelope: Buffer): Promise<TakenPart[]> {
       .innerJoin('commits', join =>
         join.onRef('commits.run', '=', 'items.run').onRef('commits.object_id', '=', 'items.object_id'),
       )
-      .select(['items.object_id', 'kind', 'body_length', 'upload', 'number', 'size', 'metadata'])
-      .select(['pack', 'body_offset', 'core_header', 'envelope'])
+      .select(['items.object_id', 'kind', 'body_length', 'upload', 'number', 'size', 'etag', 'modified_at'])
+      .select(['pack', 'body_offset', 'header_bytes', 'bytes'])
       .where('items.run', '=', work.run)
       .where('items.object_id', '=', objectId)
       .where('kind', '=', PART)
       .executeTakeFirstOrThrow()
-    const { etag, modifiedAt } = parseMetadata(part.metadata ?? Buffer.alloc(0))
-    const { upload, number, size } = part
+    const { upload, number, size, etag, modified_at: modifiedAt } = part
     out.push({ ...bodyOf(work, part), upload, number, size, etag, modifiedAt })
   }
   return out
-}
-
-function attributesOf(metadata: ObjectMetadata): ObjectAttributes {
-  return {
-    headers: metadata.headers,
-    metadata: metadata.user,
-    ...(metadata.contentType !== undefined && { contentType: metadata.contentType }),
-    ...(metadata.link !== undefined && { link: metadata.link }),
-  }
-}
-
-const CHECKSUMS: Checksum['name'][] = ['CRC32', 'CRC32C', 'CRC64NVME', 'SHA1', 'SHA256']
-
-function checksumOf({ checksum }: ObjectMetadata): Checksum | null {
-  const name = CHECKSUMS.find(each => each === checksum?.name)
-  if (checksum === undefined || name === undefined) return null
-  return { name, value: checksum.value, type: checksum.type === 'COMPOSITE' ? 'COMPOSITE' : 'FULL_OBJECT' }
 }

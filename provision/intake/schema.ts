@@ -35,14 +35,17 @@ export type WorkSchema = {
     /** where its commit frame lies */
     frame: number
     body_offset: number
-    envelope: Buffer
     envelope_hash: Buffer
-    core_header: Buffer
+    /** core header (none for a composite), then envelope: one value to read */
+    header_bytes: number
+    bytes: Buffer
     /** empty: sound */
     fault: string
   }
   /** what was signed, one line a leaf */
   items: ItemRow
+  /** where in the tree items of one epoch and kind lie, and how many: what asks for rare ones need not look at all */
+  spans: { run: number; epoch: string; kind: number; named: number; first: number; last: number; count: number }
   findings: { run: number; code: string; message: string }
 }
 
@@ -51,7 +54,6 @@ export type ItemRow = {
   idx: number
   kind: number
   sequence: number
-  committed_at: number
   object_id: string
   epoch: string
   size: number
@@ -61,12 +63,20 @@ export type ItemRow = {
   envelope_hash: Buffer
   /** sealed metadata, while they are not opened; empty after */
   sealed: Buffer
-  /** opened metadata, CBOR; null while it is not opened */
-  metadata: Buffer | null
+  /** 1: its metadata were opened, and the columns up to `line` say what is in them */
+  named: number
   bucket: string
-  key: Buffer
+  key: string
   upload: string
   number: number
+  etag: string
+  modified_at: number
+  /** JSON of `ObjectAttributes` */
+  attributes: string
+  /** JSON of `Checksum`; empty: none */
+  checksum: string
+  /** its line in the receipts, should it be stored; empty for what has none */
+  line: Buffer
   /** of a part: the composite that lists it */
   composite: string
   state: ItemState
@@ -86,23 +96,13 @@ export type ItemState =
   | 'noted' // any other tombstone
 
 export const insertCommits = inserter<WorkSchema['commits']>('commits', [
-  ...([
-    'run',
-    'object_id',
-    'pack',
-    'frame',
-    'body_offset',
-    'envelope',
-    'envelope_hash',
-    'core_header',
-    'fault',
-  ] as const),
+  ...(['run', 'object_id', 'pack', 'frame', 'body_offset', 'envelope_hash', 'header_bytes', 'bytes', 'fault'] as const),
 ])
 export const insertLeaves = inserter<WorkSchema['leaves']>('leaves', ['run', 'source', 'idx', 'count', 'encoded'])
 export const insertItems = inserter<ItemRow>('items', [
-  ...(['run', 'idx', 'kind', 'sequence', 'committed_at', 'object_id', 'epoch', 'size', 'body_length'] as const),
-  ...(['digest_id', 'digest', 'envelope_hash', 'sealed', 'metadata', 'bucket', 'key', 'upload', 'number'] as const),
-  ...(['composite', 'state', 'reason', 'proved'] as const),
+  ...(['run', 'idx', 'kind', 'sequence', 'object_id', 'epoch', 'size', 'body_length', 'digest_id'] as const),
+  ...(['digest', 'envelope_hash', 'sealed', 'named', 'bucket', 'key', 'upload', 'number', 'etag'] as const),
+  ...(['modified_at', 'attributes', 'checksum', 'line', 'composite', 'state', 'reason', 'proved'] as const),
 ])
 
 const INDEXES = {

@@ -22,7 +22,9 @@ export async function* soundFrames(read: ReadAt, length: number): AsyncGenerator
     try {
       for await (const frame of walkPack(bounded, start)) {
         yield frame
-        start = { offset: frame.end, previous: frame.type === FRAME.body ? start.previous : frame.checksum }
+        // copied: a reader may use a window's memory again
+        if (frame.type === FRAME.body) start = { offset: frame.end, previous: start.previous }
+        else start = { offset: frame.end, previous: Buffer.from(frame.checksum) }
       }
       return start.previous
     } catch (error) {
@@ -51,7 +53,7 @@ async function previousOf(read: ReadAt, offset: number): Promise<Buffer | null> 
   try {
     const { type, payloadLength } = parseFrameHead(await read(offset, BODY_HEAD_BYTES))
     if (type === FRAME.body) return null
-    return openFrame(await read(offset, FRAME_HEAD_BYTES + payloadLength)).previous
+    return Buffer.from(openFrame(await read(offset, FRAME_HEAD_BYTES + payloadLength)).previous)
   } catch (error) {
     if (error instanceof FormatError) return null
     throw error

@@ -6,12 +6,8 @@ export interface Target {
   openBucket(bucket: string, account: string): Promise<'ready' | 'foreign'>
   /** Copies a pack in, durable; the same name again gives what is there. It stays till `settle`. */
   adopt(pack: string, path: string): Promise<{ size: number }>
-  /** Reads the copy: what is verified is what will be served. */
-  open(pack: string): Promise<{
-    size: number
-    read(offset: number, length: number): Promise<Buffer>
-    close(): Promise<void>
-  } | null>
+  /** The file that the copy is: what is verified is what will be served. null: not adopted, or settled. */
+  pathOf(pack: string): Promise<string | null>
   /** Makes a batch visible, in one step and once: positions of a source ascend, a lower or equal one changes nothing. */
   register(source: string, position: number, origin: string, batch: Taken[]): Promise<void>
   settle(packs: string[]): Promise<void>

@@ -2,9 +2,12 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { parseLeaf } from '../../format/leaf.ts'
 import { Frontier, leafHash } from '../../format/merkle.ts'
 import { type MetadataKeys, metadataKeysOf } from './epochs.ts'
+import { forgetSealed } from './forget.ts'
 import { itemOf, openName } from './item.ts'
 import { keepManifests, leavesOf, sourcesOf } from './leaves.ts'
-import { dropIndexes, type ItemRow, insertItems, makeIndexes } from './schema.ts'
+import { type ProvingAhead, provingAhead } from './prove-ahead.ts'
+import { dropIndexes, type ItemRow, makeIndexes } from './schema.ts'
+import { putItems } from './spans.ts'
 import type { Step, Work } from './work.ts'
 
 /**
@@ -13,11 +16,23 @@ import type { Step, Work } from './work.ts'
  * signed is opened at once: its name by the epoch's metadata key. Commit point: each page of items, once their step's root is the signed one.
  */
 export async function buildTree(work: Work): Promise<void> {
+  await dropIndexes(work.database, 'items')
+  const ahead = provingAhead(work)
+  try {
+    await growTree(work, ahead)
+  } finally {
+    await ahead.rest()
+  }
+  await ahead.end()
+  await forgetSealed(work.database, 'leaves', work.run)
+  await makeIndexes(work.database, 'items')
+}
+
+async function growTree(work: Work, ahead: ProvingAhead): Promise<void> {
   const { steps, last } = work
   const keys = metadataKeysOf(work)
   let before: Step = { number: 0, treeSize: 0, root: Buffer.alloc(0), peaks: [] }
   let manifestsRead = false
-  await dropIndexes(work.database, 'items')
   for (const step of steps) {
     const from = await madeUpTo(work, before, step)
     if (from < step.treeSize) {
@@ -32,13 +47,11 @@ export async function buildTree(work: Work): Promise<void> {
           'leaf-missing',
           `leaves ${before.treeSize} to ${step.treeSize - 1} of checkpoint ${step.number}: no drive has those that were signed`,
         )
-      else await makeItems(work, keys, source, from, step.treeSize)
+      else await makeItems(work, keys, ahead, source, from, step.treeSize)
     }
     before = step
     work.progress('tree', step.treeSize, last.treeSize)
   }
-  await work.database.deleteFrom('leaves').where('run', '=', work.run).execute()
-  await makeIndexes(work.database, 'items')
 }
 
 /** The first place of the step that has no item yet: they are made in order. */
@@ -68,14 +81,24 @@ async function sourceOf(work: Work, before: Step, step: Step): Promise<string | 
 }
 
 /** Items that are written in one step. */
-const STEP_ITEMS = 2000
+const STEP_ITEMS = 256
 
-async function makeItems(work: Work, keys: MetadataKeys, source: string, from: number, to: number): Promise<void> {
+async function makeItems(
+  work: Work,
+  keys: MetadataKeys,
+  ahead: ProvingAhead,
+  source: string,
+  from: number,
+  to: number,
+): Promise<void> {
   let rows: ItemRow[] = []
   const keep = async (): Promise<void> => {
     const made = rows
     rows = []
-    await work.database.transaction().execute(change => insertItems(change, made))
+    const [first, last] = [made[0], made.at(-1)]
+    if (first === undefined || last === undefined) return
+    await work.database.transaction().execute(change => putItems(change, made))
+    await ahead.page(first.idx, last.idx)
     // the store that runs beside has its turn
     await turn()
   }

@@ -19,6 +19,10 @@ export type Step = { number: number; treeSize: number; root: Buffer; peaks: Buff
 /** Everything that the phases of one run share. */
 export type Work = {
   database: Kysely<WorkSchema>
+  /** where it lies: threads open it too */
+  file: string
+  /** drives with as much in their packs are read by threads */
+  apartBytes: number
   /** what its rows bear */
   run: number
   /** what the target knows it by */
@@ -40,6 +44,8 @@ export type Work = {
   sealedHash: Buffer
   freshness: Receipt['freshness']
   level: 'digest' | 'key'
+  /** keys are asked for as soon as names are known; else when what is asked for is about to go in */
+  provesAhead: boolean
   receipts: string
   number: number
   clock: () => number
@@ -47,6 +53,9 @@ export type Work = {
   progress: (phase: Phase, done: number, total: number, bytes?: number) => void
   find: (code: FindingCode, message: string) => Promise<void>
 }
+
+/** What reading a pack needs of it, and can have in a thread of its own. */
+export type Keeping = Pick<Work, 'database' | 'run' | 'job' | 'device' | 'identity' | 'find'>
 
 export const PAGE = 500
 

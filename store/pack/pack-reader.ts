@@ -34,6 +34,8 @@ export class PackReader {
   readonly #index: Index
   readonly #live: (epoch: EpochId) => LiveEpoch | null
   readonly #opened = new Map<EpochId, KeyObject>()
+  /** what one look reads of a small object: sealed bytes, good till the next */
+  #room: Buffer | null = null
 
   /** @param live - keys of an epoch that has not ended */
   constructor(
@@ -54,21 +56,30 @@ export class PackReader {
     return envelopeOf(place, await this.#packs.read(place.pack, place.commitOffset, place.commitBytes))
   }
 
-  /** An object's envelope and, where both are small and so lie side by side, its body, by one read. */
-  async #look(place: Place): Promise<{ envelope: Envelope; body: Buffer | null }> {
-    const length = place.commitOffset + place.commitBytes - place.bodyOffset
-    // a composite has no body
-    if (place.bodyOffset === 0 || length > SMALL_READ_BYTES)
-      return { envelope: await this.envelopeAt(place), body: null }
-    const run = await this.#packs.read(place.pack, place.bodyOffset, length)
-    const commitAt = place.commitOffset - place.bodyOffset
-    return { envelope: envelopeOf(place, run.subarray(commitAt)), body: run.subarray(BODY_HEAD_BYTES, commitAt) }
+  /**
+   * A small object whose body and commit, side by side, are read by one look at a prompt drive, and whose key is at hand. All in one turn,
+   * so that the room for what is read serves the next.
+   * @returns null - not so: to be opened by steps
+   */
+  #openNow(place: Place, name: ObjectName, range: ByteRange | null): Buffer | null {
+    const length = smallRun(place)
+    if (length === null) return null
+    this.#room ??= Buffer.allocUnsafeSlow(SMALL_READ_BYTES)
+    const run = this.#room.subarray(0, length)
+    if (this.#packs.readNow(place.pack, place.bodyOffset, run) !== length) return null
+    const { envelope, body } = partsOf(place, run)
+    const wrapKey = this.#keyAtHand(envelope.kekId)
+    return wrapKey === null ? null : this.#openHeld(wrapKey, envelope, body, name, range)
+  }
+
+  #keyAtHand(epoch: EpochId): KeyObject | null {
+    return this.#live(epoch)?.keys.wrapKey ?? this.#opened.get(epoch) ?? null
   }
 
   /** @throws StoreError "invalid-state" - its epoch has ended and the job is write-only */
   async wrapKeyOf(epoch: EpochId): Promise<KeyObject> {
-    const live = this.#live(epoch)?.keys.wrapKey ?? this.#opened.get(epoch)
-    if (live !== undefined) return live
+    const atHand = this.#keyAtHand(epoch)
+    if (atHand !== null) return atHand
     const row = readEpoch(this.#index, epoch)
     const epochKey = row === null ? null : await this.#source.openEpoch(row.keyRecord)
     if (epochKey === null)
@@ -89,9 +100,16 @@ export class PackReader {
    * @throws StoreError "invalid-state" before the first byte; FormatError "tampered" when the medium gives back something else
    */
   async open(place: Place, name: ObjectName, range: ByteRange | null): Promise<AsyncIterable<Uint8Array>> {
-    const { envelope, body } = await this.#look(place)
     const { bucket, key } = name
-    if (body !== null) return new HeldBody(await this.#openHeld(envelope, body, { bucket, key }, range))
+    const now = this.#openNow(place, { bucket, key }, range)
+    if (now !== null) return new HeldBody(now)
+    const length = smallRun(place)
+    if (length !== null) {
+      const { envelope, body } = partsOf(place, await this.#packs.read(place.pack, place.bodyOffset, length))
+      const wrapKey = await this.wrapKeyOf(envelope.kekId)
+      return new HeldBody(this.#openHeld(wrapKey, envelope, body, { bucket, key }, range))
+    }
+    const envelope = await this.envelopeAt(place)
     if (envelope.kind !== COMPOSITE) return this.#openSingle(place, envelope, { bucket, key }, range)
     const wrapKey = await this.wrapKeyOf(envelope.kekId)
     const context = contextOf(this.#owner, { bucket, key }, envelope.objectId)
@@ -127,8 +145,7 @@ export class PackReader {
     }
   }
 
-  async #openHeld(envelope: Envelope, body: Buffer, name: ObjectName, range: ByteRange | null): Promise<Buffer> {
-    const wrapKey = await this.wrapKeyOf(envelope.kekId)
+  #openHeld(wrapKey: KeyObject, envelope: Envelope, body: Buffer, name: ObjectName, range: ByteRange | null): Buffer {
     const context = contextOf(this.#owner, name, envelope.objectId)
     const objectKey = openEnvelope(wrapKey, envelope, coreHeaderHash(body), context)
     try {
@@ -194,6 +211,17 @@ export class PackReader {
   forgetKeys(): void {
     this.#opened.clear()
   }
+}
+
+/** Length of an object's body and commit together; null: none, as of a composite, or too much for one look. */
+function smallRun({ bodyOffset, commitOffset, commitBytes }: Place): number | null {
+  const length = commitOffset + commitBytes - bodyOffset
+  return bodyOffset === 0 || length > SMALL_READ_BYTES ? null : length
+}
+
+function partsOf(place: Place, run: Buffer): { envelope: Envelope; body: Buffer } {
+  const commitAt = place.commitOffset - place.bodyOffset
+  return { envelope: envelopeOf(place, run.subarray(commitAt)), body: run.subarray(BODY_HEAD_BYTES, commitAt) }
 }
 
 function envelopeOf(place: Place, frame: Buffer): Envelope {

@@ -37,6 +37,8 @@ export class PackSet {
   readonly #closed: Map<PackId, ClosedPack>
   readonly #open = new Map<PackId, OpenPack>()
   readonly #readers = new Map<PackId, Promise<RangeFile>>()
+  /** those of them that are open */
+  readonly #opened = new Map<PackId, RangeFile>()
   readonly #paces = new Map<Drive, Pace>()
   readonly #shared = new Map<Lane, Promise<OpenPack>>()
   #idle: OpenPack[] = []
@@ -209,12 +211,24 @@ export class PackSet {
       if (this.#readers.size > READERS_KEPT && oldest !== undefined) this.#forget(oldest)
     }
     try {
-      return await (await opening).read(offset, length)
+      const file = await opening
+      if (this.#readers.get(pack) === opening) this.#opened.set(pack, file)
+      return await file.read(offset, length)
     } catch (cause) {
       if (this.#readers.get(pack) === opening) this.#forget(pack)
       // a reader that was just closed to make room: open it again
       if (isCode(cause, 'EBADF')) return this.read(pack, offset, length)
       throw new StoreError('damaged', `pack ${pack} cannot be read at ${offset}`, { cause })
+    }
+  }
+
+  /** Fills `into` at once. @returns how many bytes; null: they must be waited for, or asked for again with `read` */
+  readNow(pack: PackId, offset: number, into: Buffer): number | null {
+    try {
+      return this.#opened.get(pack)?.readNow(offset, into) ?? null
+    } catch {
+      // `read` meets it again, and knows what to do
+      return null
     }
   }
 
@@ -228,6 +242,7 @@ export class PackSet {
   #forget(pack: PackId): void {
     const opening = this.#readers.get(pack)
     this.#readers.delete(pack)
+    this.#opened.delete(pack)
     void opening?.then(file => file.close()).catch(() => undefined)
   }
 

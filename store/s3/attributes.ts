@@ -54,16 +54,14 @@ export function objectHeaders(record: ObjectRecord, overrides: Query): [string, 
   const values = new Map(Object.entries(attributes.headers))
   values.set('content-type', attributes.contentType ?? 'binary/octet-stream')
   for (const [name, value] of overrides) values.set(name.slice('response-'.length).toLowerCase(), value)
-  return [
+  const headers: [string, string][] = [
     ['etag', `"${record.etag}"`],
     ['last-modified', record.modifiedAt.toUTCString()],
     ['accept-ranges', 'bytes'],
-    ...[...values].map(([name, value]): [string, string] => [name, toWire(value)]),
-    ...Object.entries(attributes.metadata).map(([name, value]): [string, string] => [
-      `x-amz-meta-${name}`,
-      toWire(value),
-    ]),
   ]
+  for (const [name, value] of values) headers.push([name, toWire(value)])
+  for (const [name, value] of Object.entries(attributes.metadata)) headers.push([`x-amz-meta-${name}`, toWire(value)])
+  return headers
 }
 
 export function checksumHeaders(checksum: Checksum | undefined): [string, string][] {

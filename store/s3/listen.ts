@@ -114,18 +114,21 @@ async function send(options: ListenOptions, request: IncomingMessage, response: 
     throw error
   }
   const { body } = answer
-  if (body === null || body instanceof Uint8Array) response.end(body ?? undefined)
-  else {
-    try {
+  try {
+    if (body === null || body instanceof Uint8Array) {
+      response.end(body ?? undefined)
+      // most answers leave at once; what a slow client holds up is watched as a stream's pieces are
+      if (request.socket.writableLength > 0) await taken(options, response, 'finish')
+    } else {
       for await (const chunk of body) {
-        if (!response.write(chunk)) await drained(options, response)
+        if (!response.write(chunk)) await taken(options, response, 'drain')
       }
       response.end()
-    } catch (error) {
-      // the head is out: only a broken connection still says that the body is not whole
-      response.destroy()
-      throw error
     }
+  } catch (error) {
+    // the head is out: only a broken connection still says that the body is not whole
+    response.destroy()
+    throw error
   }
   if (!request.complete) await drain(request)
 }
@@ -139,16 +142,17 @@ function wireHeaders(request: IncomingMessage, { status, headers, body }: S3Resp
 }
 
 /** Resolves when the client has taken what was written; rejects when it takes nothing for too long, or is gone. */
-function drained(options: ListenOptions, response: ServerResponse): Promise<void> {
+function taken(options: ListenOptions, response: ServerResponse, sign: 'drain' | 'finish'): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   const stalled = () => reject(new Error('the client takes nothing'))
   const gone = (cause?: unknown) => reject(new Error('the client is gone', { cause }))
   const timer = setTimeout(stalled, (options.idleSeconds ?? 60) * 1000)
-  response.once('drain', resolve).once('close', gone).once('error', gone)
-  if (response.destroyed) gone()
+  response.once(sign, resolve).once('close', gone).once('error', gone)
+  if (response.writableFinished) resolve()
+  else if (response.destroyed) gone()
   return promise.finally(() => {
     clearTimeout(timer)
-    response.off('drain', resolve).off('close', gone).off('error', gone)
+    response.off(sign, resolve).off('close', gone).off('error', gone)
   })
 }
 

@@ -24,7 +24,9 @@ export type S3Response = {
 
 /** First value of a header by lower-case name; `undefined` when absent. */
 export function header(request: Pick<S3Request, 'headers'>, name: string): string | undefined {
-  return request.headers.find(([raw]) => raw.toLowerCase() === name)?.[1].trim()
+  for (const [raw, value] of request.headers)
+    if (raw.length === name.length && raw.toLowerCase() === name) return value.trim()
+  return undefined
 }
 
 /** Text as the wire string of its UTF-8 bytes. */

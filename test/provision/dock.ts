@@ -19,16 +19,20 @@ export type Dock = {
   close(): Promise<void>
 }
 
-/** @param directory - of a dock that was left, to go on in it */
+/**
+ * @param directory - of a dock that was left, to go on in it
+ * @param apartBytes - drives with as much in their packs are read by threads
+ */
 export async function openDock(
   authority: Authority = openAuthority(),
   directory = mkdtempSync(join(tmpdir(), 'sealift-dock-')),
+  apartBytes?: number,
 ): Promise<Dock> {
   const hosted = await openHosted(
     { directory: join(directory, 'hosted'), region: 'r1', clock: () => new Date(), onError: () => undefined },
     authority,
   )
-  const station = await openStation(join(directory, 'station'))
+  const station = await openStation(join(directory, 'station'), apartBytes)
   return {
     directory,
     authority,

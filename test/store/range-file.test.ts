@@ -52,6 +52,23 @@ for (const length of [0, 1, SMALL_READ_BYTES - 1, SMALL_READ_BYTES, SMALL_READ_B
   )
 }
 
+ranges(
+  'a room is filled at once from a prompt medium, as far as the file goes; from a slow or closed one not at all',
+  async () => {
+    for (const length of [0, 1, SMALL_READ_BYTES]) {
+      const room = Buffer.alloc(length)
+      await onFile(new Pace(), async file => {
+        assert.is(file.readNow(7, room), length)
+        assert.ok(room.equals(content.subarray(7, 7 + length)))
+        assert.is(file.readNow(SIZE - 1, room), Math.min(1, length))
+        await file.close()
+        assert.is(file.readNow(0, room), null)
+      })
+      await onFile(slow(), async file => assert.is(file.readNow(0, room), null))
+    }
+  },
+)
+
 for (const [name, pace] of [
   ['a prompt', new Pace()],
   ['a slow', slow()],

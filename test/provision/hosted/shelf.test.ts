@@ -119,13 +119,12 @@ test('a pack is copied, not moved; it stays while its intake runs, and goes when
   assert.is(readFileSync(drive, 'utf8'), 'the bytes of a pack')
   await shelf.close()
   await open()
-  const copy = await registrationOf(shelf).open('job/pack')
-  assert.is((await copy?.read(4, 5))?.toString('utf8'), 'bytes')
-  await copy?.close()
+  const copy = await registrationOf(shelf).pathOf('job/pack')
+  assert.is(readFileSync(copy ?? '', 'utf8'), 'the bytes of a pack')
   assert.is(blobs().length, 1)
   await registrationOf(shelf).settle(['job/pack'])
   assert.is(blobs().length, 0)
-  assert.is(await registrationOf(shelf).open('job/pack'), null)
+  assert.is(await registrationOf(shelf).pathOf('job/pack'), null)
 })
 
 test('batches are taken once and in order; a pack lives as long as one object in it', async () => {

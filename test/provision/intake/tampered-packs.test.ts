@@ -120,6 +120,7 @@ const rows: Row[] = [
 ]
 
 for (const row of rows) test(titleOf(row), () => run(row, made))
+for (const row of rows) test(`read by a thread: ${titleOf(row)}`, () => run(row, made, 0))
 
 test('what is held is listed by its name, as far as a name can be opened', async () => {
   const dock = await openDock(made.authority)

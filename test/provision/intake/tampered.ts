@@ -76,10 +76,13 @@ export const [firstPack, lastPack] = [
 export const titleOf = (row: Row): string =>
   `${row.harm}: ${row.codes.join(', ') || 'nothing is said'}${row.lost === 'all' ? '; nothing goes in' : ''}`
 
-/** The row's harm to a copy of the drive; what must be said, what must go in. */
-export async function run(row: Row, made: Made): Promise<void> {
+/**
+ * The row's harm to a copy of the drive; what must be said, what must go in.
+ * @param apartBytes - 0: the packs are read by threads
+ */
+export async function run(row: Row, made: Made, apartBytes?: number): Promise<void> {
   const { job, code } = made
-  const dock = await openDock(made.authority)
+  const dock = await openDock(made.authority, undefined, apartBytes)
   const copy = job.copy()
   const [drive = ''] = copy.drives
   try {

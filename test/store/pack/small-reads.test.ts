@@ -60,6 +60,21 @@ reads('an object is read by one look up to the limit, over it by several: the sa
   }),
 )
 
+reads('small objects that are read at once, in any order and number, are each their own', () =>
+  onDevice(async store => {
+    const sizes = Array.from({ length: 60 }, (_, at) => (at * 37) % 5000)
+    await Promise.all(sizes.map((size, at) => put(store, `k${at}`, pattern(size).fill(at, 0, Math.min(size, 8)))))
+    for (let round = 0; round < 3; round++) {
+      const found = await Promise.all(sizes.map((_, at) => store.get('b', `k${at}`)))
+      for (const [at, size] of sizes.entries()) {
+        const read = found[at]
+        const bytes = pattern(size).fill(at, 0, Math.min(size, 8))
+        assert.ok(read && bytes.equals(await collect(read.body)), `k${at}`)
+      }
+    }
+  }),
+)
+
 reads('no byte of a small object is given out when one on the medium has changed: a refusal, and no body', () =>
   onDevice(async (store, device) => {
     await put(store, 'k', 'sixteen bytes ok')

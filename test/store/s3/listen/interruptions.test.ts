@@ -7,6 +7,7 @@ import * as s3 from '@aws-sdk/client-s3'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { signRequest } from '../../../../access/sign.ts'
+import { listen } from '../../../../store/s3/listen.ts'
 import { at, credentials, onlyLeftEarly, type Served, serveFiles } from './served.ts'
 
 const test = suite('S3 over a socket: interruptions')
@@ -58,6 +59,28 @@ test('a reader that goes away in the middle harms nothing, and nothing unexpecte
   await sleep(50)
   await served.client.send(new s3.DeleteObjectCommand({ ...at, Key: 'big' }))
   assert.ok(onlyLeftEarly(served.errors), String(served.errors))
+})
+
+test('a reader that takes nothing of an answer at hand is cut after the idle time; one that takes it slowly has all of it', async () => {
+  const body = Buffer.alloc(24 << 20, 'all of it')
+  const face = async () => ({ status: 200, headers: [], body })
+  const listener = await listen({ face, host: '127.0.0.1', port: 0, idleSeconds: 1 })
+  const got = async (pauseMs: number): Promise<number> => {
+    const socket = connect(listener.port, '127.0.0.1').on('error', () => undefined)
+    socket.write('GET / HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n')
+    // nothing is asked of the kernel before there is a reader
+    await sleep(pauseMs)
+    let count = 0
+    socket.on('data', chunk => {
+      count += chunk.length
+    })
+    await new Promise(resolve => socket.once('close', resolve))
+    return count
+  }
+  assert.ok((await got(0)) > body.length)
+  assert.ok((await got(300)) > body.length)
+  assert.ok((await got(2500)) < body.length)
+  await listener.close({ graceSeconds: 0 })
 })
 
 function head(key: string, length: number, extra = ''): string {

@@ -107,7 +107,7 @@ const station = record<StationProof>(
 
 const wrap = record<WrapRequest>(
   {
-    proof,
+    proof: nullable(proof),
     creation: optional(proof),
     kind: oneOf([OBJECT, PART, COMPOSITE]),
     objectId: idOf(),
@@ -195,7 +195,7 @@ export const RELEASE_CODECS = { place, stored, part, station, wrap } as const
 export const RELEASE_CALLS: Calls<KeyRelease> = {
   authenticate: { ask: args(proof), answer: principal },
   verifyChunks: { ask: args(proof, listOf(chunk, CHUNKS_BATCH)), answer: nothing },
-  wrap: { ask: args(wrap), answer: record<Wrapped>({ envelope, binding }) },
+  wrap: { ask: args(wrap), answer: record<Wrapped>({ envelope, binding, account: text(ACCOUNT_BYTES) }) },
   release: { ask: args(release), answer: released },
   rewrap: {
     ask: args(rewrap),

@@ -16,7 +16,8 @@ export interface KeyRelease {
   verifyChunks(proof: Uint8Array, chunks: ChunkProof[]): Promise<void>
   /**
    * Wraps the key of an object that was PUT directly, owned by the proof's user. Its ACL is what the signed request asks for, or the
-   * bucket's default. Faults also those of an ACL that cannot be had.
+   * bucket's default. Faults also those of an ACL that cannot be had. Without a proof: nobody's object, in a bucket that everybody may
+   * write to, under the key of the bucket's account.
    */
   wrap(request: WrapRequest): Promise<Wrapped>
   /**
@@ -69,7 +70,8 @@ export type CannedAcl = 'private' | 'public-read'
 export const CANNED_ACLS = ['private', 'public-read'] as const
 
 export type WrapRequest = {
-  proof: Uint8Array
+  /** null: anonymous, of an object alone */
+  proof: Uint8Array | null
   /**
    * Of a multipart upload's completion: the proof of the request that created it, from which the ACL is taken. Its expiry is forgiven,
    * a disabled credential is not.
@@ -90,8 +92,8 @@ export type WrapRequest = {
   objectKey: Uint8Array
 }
 
-/** `binding`: as it is in the envelope's associated data, and must come back with it. */
-export type Wrapped = { envelope: Buffer; binding: Buffer }
+/** `account`: whose key it is under. `binding`: as it is in the envelope's associated data, and must come back with it. */
+export type Wrapped = { envelope: Buffer; binding: Buffer; account: string }
 /** Envelopes: that of the object, then those of the parts in their order, which share a binding. */
 export type Rewrapped = { envelopes: Buffer[]; binding: Buffer; partBinding: Buffer }
 
@@ -183,9 +185,9 @@ export class ReleaseError extends Error {
 export const ACL_TEXT_LIMIT = 48 << 10
 export const BINDING_LIMIT = ACL_TEXT_LIMIT + 256
 
-/** Canonical form of an upload's binding: owner and ACL. In the AAD at revision 0. */
-export function encodeBinding(owner: string, acl: string): Buffer {
-  return encodeCbor({ owner, acl })
+/** Canonical form of an upload's binding: owner and ACL. In the AAD at revision 0. `owner` null: nobody known, written as empty. */
+export function encodeBinding(owner: string | null, acl: string): Buffer {
+  return encodeCbor({ owner: owner ?? '', acl })
 }
 
 /** The ACL's text is not looked into here. */

@@ -58,7 +58,7 @@ export type ObjectRow = {
   part_set: string | null
   envelope: Buffer
   binding: Buffer
-  /** user */
+  /** user; empty: nobody known */
   owner: string
   /** in its text form, as the authority said it last; the higher revision counts */
   acl: string

@@ -24,13 +24,13 @@ export function aclVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCaller)
   const { database } = shelf
   const shown = async (owner: string, text: string) => {
     const acl = parseAcl(text)
-    const ids = [...new Set([owner, ...idsIn(acl)])]
+    const ids = [...new Set([...(owner === '' ? [] : [owner]), ...idsIn(acl)])]
     const names = await asked(release.names(ids))
     const known = ids.flatMap((id, at): [string, string][] => {
       const name = names[at] ?? null
       return name === null ? [] : [[id, name]]
     })
-    return { owner, acl, names: new Map(known) }
+    return { owner: owner === '' ? null : owner, acl, names: new Map(known) }
   }
   const setBucketAcl = async (home: BucketRow, of: AclTarget['of'], document: Uint8Array): Promise<void> => {
     if (!mayUseBucket(home, caller, WA)) throw denied()

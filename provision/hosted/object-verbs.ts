@@ -7,7 +7,7 @@ import { requireLength } from '../../store/shelf.ts'
 import { addBlob, addBody, placeObject, removeObject } from './commit.ts'
 import { getObject } from './get-verb.ts'
 import { listObjects } from './listing.ts'
-import { type BoundCaller, findBucket, judgeRead, requireBucket, requireKnown } from './rights.ts'
+import { type BoundCaller, findBucket, judgeRead, requireBucket } from './rights.ts'
 import { jsonOf, keyBytes, metadataOf, RECORD_COLUMNS, recordOf } from './rows.ts'
 import { sealToBlob, wrapSealed } from './sealing.ts'
 import type { Shelf } from './shelf.ts'
@@ -20,7 +20,6 @@ export function objectVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
   return {
     async put(bucket, key, body, { attributes, length, finish, condition }) {
       await requireBucket(database, bucket, caller, W)
-      const { proof, principal } = requireKnown(caller)
       if (!isKey(key)) throw new RangeError('key must be 1..1024 bytes of UTF-8')
       const sealed = await sealToBlob(shelf, body)
       let done: Awaited<ReturnType<typeof placeObject>>
@@ -30,7 +29,11 @@ export function objectVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
         const modifiedAt = shelf.clock().getTime()
         const metadata = metadataOf({ bucket, key }, attributes, finished, modifiedAt, sealed.digest)
         const place = { bucket, key }
-        const { envelope, binding } = await wrapSealed(release, proof, sealed, { kind: OBJECT, place, metadata })
+        const { envelope, binding, account } = await wrapSealed(release, caller?.proof ?? null, sealed, {
+          kind: OBJECT,
+          place,
+          metadata,
+        })
         // the commit point: from this transaction on, readers and restarts see the new object
         done = await database.transaction().execute(async change => {
           await requireBucket(change, bucket, caller, W)
@@ -54,7 +57,7 @@ export function objectVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
               attributes: JSON.stringify(attributes),
               checksum: jsonOf(finished.checksum),
               parts: null,
-              account: principal.account,
+              account,
               job: null,
               upload: null,
               part_set: null,

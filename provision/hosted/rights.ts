@@ -38,7 +38,12 @@ export function mayUseBucket(row: BucketRow, caller: BoundCaller, right: Right):
 /** @param home - the bucket that it lies in; its owner may be left out where the ACL does not mean him */
 export function mayUseObject(home: Home, row: ObjectRights, caller: BoundCaller, right: Right): boolean {
   const { owner, acl } = row
-  const resource = { kind: 'object', owner, bucketOwner: home.owner, acl: parseAcl(acl) } as const
+  const resource = {
+    kind: 'object',
+    owner: owner === '' ? null : owner,
+    bucketOwner: home.owner,
+    acl: parseAcl(acl),
+  } as const
   return (rightsOf(resource, whoOf(caller)) & right) !== 0
 }
 

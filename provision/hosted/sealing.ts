@@ -56,7 +56,7 @@ export async function sealToBlob(shelf: Shelf, body: AsyncIterable<Uint8Array>):
 /** Has the authority wrap the key; it judges the proof for that itself, and reads the ACL from it. */
 export async function wrapSealed(
   release: KeyRelease,
-  proof: Uint8Array,
+  proof: Uint8Array | null,
   sealed: Sealed,
   what: { kind: EnvelopeKind; place: ObjectPlace; metadata: ObjectMetadata },
 ): Promise<Wrapped> {

@@ -13,7 +13,7 @@ import { denied } from './refusal.ts'
 /** What a signed request asks for in the matter of an ACL, read from what it signed and nothing else. */
 
 /** Whose the resource is, and whom "the bucket's owner" means. */
-export type Parties = { owner: string; bucketOwner: string | null }
+export type Parties = { owner: string | null; bucketOwner: string | null }
 
 /**
  * Of a new object: what was asked for, else the bucket's default with the owner added, else the owner's alone (rule 22).
@@ -31,6 +31,11 @@ export async function newObjectAcl(
   if (bucket === null || bucket.defaultAcl === null) return expandCanned('private', owner, null)
   const own = { scope: { kind: 'user', id: owner }, rights: FULL } as const
   return makeAcl([own, ...bucket.defaultAcl.entries], bucket.defaultAcl)
+}
+
+/** Of an object that nobody who is known makes: the bucket's default, else its owner's (rules 14, 22). */
+export function anonymousObjectAcl({ owner, defaultAcl }: Bucket): Acl {
+  return defaultAcl ?? expandCanned('bucket-owner-full-control', null, owner)
 }
 
 /**

@@ -33,8 +33,8 @@ export type Bound = {
   context: ObjectContext
   /** whose epoch it is under */
   account: KnownAccount
-  /** user */
-  owner: string
+  /** user; null: nobody known */
+  owner: string | null
   /** of the bucket that it lies in, when that is known here */
   bucketOwner: string | null
   acl: Acl
@@ -125,7 +125,7 @@ export function objectsOf(
     context: ObjectContext,
     stored: StoredObject,
     account: KnownAccount,
-  ): Promise<{ owner: string; acl: Acl }> => {
+  ): Promise<{ owner: string | null; acl: Acl }> => {
     let first: { owner: string; acl: string }
     if (context.job !== null) {
       const { order } = await jobs.known(context.job)
@@ -134,10 +134,11 @@ export function objectsOf(
       first = { owner: account.id, acl: order.acl }
     } else {
       first = parseBinding(stored.binding)
-      if ((await users.byId(first.owner))?.account !== account.id) throw denied('its binding names an owner elsewhere')
+      if (first.owner !== '' && (await users.byId(first.owner))?.account !== account.id)
+        throw denied('its binding names an owner elsewhere')
     }
     const row = await rowOf(context)
-    return { owner: first.owner, acl: readAcl(row ?? first.acl) }
+    return { owner: first.owner === '' ? null : first.owner, acl: readAcl(row ?? first.acl) }
   }
   const open: Objects['open'] = ({ envelope, stored, context, keys }) =>
     openObjectKey(keys.wrapKey, envelope, stored.coreHeader, context)
@@ -188,7 +189,7 @@ function placeOf({ binding: _, ...place }: ObjectContext): Buffer {
   return objectContextHash(place)
 }
 
-export function bindingOf(owner: string, kind: Envelope['kind'], acl: Acl): Buffer {
+export function bindingOf(owner: string | null, kind: Envelope['kind'], acl: Acl): Buffer {
   return encodeBinding(owner, encodeAcl(kind === PART ? NO_ENTRIES : acl))
 }
 

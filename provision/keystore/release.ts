@@ -4,12 +4,20 @@ import { mayDo, type Who } from '../../access/acl/decide.ts'
 import type { Directory } from '../../access/acl/grantees.ts'
 import { encodeAcl } from '../../access/acl/text.ts'
 import type { ObjectContext } from '../../format/context.ts'
-import { COMPOSITE, type EnvelopeFields, encodeParts, KEYSTORE_KEK, PART, sealEnvelope } from '../../format/envelope.ts'
+import {
+  COMPOSITE,
+  type EnvelopeFields,
+  encodeParts,
+  KEYSTORE_KEK,
+  OBJECT,
+  PART,
+  sealEnvelope,
+} from '../../format/envelope.ts'
 import { sealMetadata } from '../../format/metadata.ts'
-import type { KeyRelease, ObjectPlace, Principal, WrapRequest } from '../../format/release.ts'
+import type { KeyRelease, ObjectPlace, WrapRequest } from '../../format/release.ts'
 import type { Accounts, KnownAccount } from './accounts.ts'
-import { changedAcl, newObjectAcl } from './asked-acl.ts'
-import type { Buckets } from './buckets.ts'
+import { anonymousObjectAcl, changedAcl, newObjectAcl } from './asked-acl.ts'
+import type { Bucket, Buckets } from './buckets.ts'
 import { coversAcl, coversCreation, coversRead, coversWrite, type SignedTarget, samePlace } from './coverage.ts'
 import { type Epochs, NO_JOB } from './epochs.ts'
 import { type Bound, bindingOf, isWhole, mayChangeAcl, mayRead, type Objects } from './objects.ts'
@@ -30,9 +38,9 @@ export function releaseVerbs(on: {
 }): Verbs {
   const { proofs, accounts, epochs, objects, buckets, directory } = on
 
-  const ownerOf = async (principal: Principal): Promise<KnownAccount> => {
-    const account = await accounts.byId(principal.account)
-    if (account === null) throw denied('the account is gone')
+  const accountOf = async (id: string): Promise<KnownAccount> => {
+    const account = await accounts.byId(id)
+    if (account === null || account.disabled) throw denied('the account is gone or switched off')
     return account
   }
   /** A new envelope under the account's own epoch. */
@@ -63,6 +71,18 @@ export function releaseVerbs(on: {
   return {
     async wrap(request) {
       const { place, kind, objectId, plaintextLength, bodyLength, digestId, coreHeader } = request
+      const digest = Buffer.from(request.digest)
+      const fields = { kind, objectId, plaintextLength, bodyLength, digestId, digest, parts: request.parts }
+      if (request.proof === null) {
+        if (kind !== OBJECT || place.part !== undefined) throw denied('only an object is put without a proof')
+        const bucket = await requireWrite(place.bucket, ANONYMOUS)
+        requireOneBody(request)
+        checkBody(request, coreHeader, request.objectKey)
+        const owner = await accountOf(bucket.account)
+        const binding = bindingOf(null, kind, anonymousObjectAcl(bucket))
+        const made = await sealFor(owner, request.objectKey, fields, coreHeader, place, binding, request.metadata)
+        return { envelope: made.envelope, binding, account: owner.id }
+      }
       const judged = await proofs.judge(request.proof)
       const target = needTarget(judged)
       if (!coversWrite(target, place)) throw denied('the proof does not cover this write')
@@ -72,14 +92,12 @@ export function releaseVerbs(on: {
       const asking = request.creation === null ? judged : await creationOf(request, request.creation, judged, target)
       requireOneBody(request)
       checkBody(request, coreHeader, request.objectKey)
-      const owner = await ownerOf(judged.principal)
-      const digest = Buffer.from(request.digest)
-      const fields = { kind, objectId, plaintextLength, bodyLength, digestId, digest, parts: request.parts }
+      const owner = await accountOf(judged.principal.account)
       const { user } = judged.principal
       const acl = kind === PART ? NO_ENTRIES : await newAcl(asking, place)
       const binding = bindingOf(user, kind, acl)
       const made = await sealFor(owner, request.objectKey, fields, coreHeader, place, binding, request.metadata)
-      return { envelope: made.envelope, binding }
+      return { envelope: made.envelope, binding, account: owner.id }
     },
     async release({ proof, object, parts }) {
       const judged = proof === null ? null : await proofs.judge(proof)
@@ -107,7 +125,7 @@ export function releaseVerbs(on: {
       const source = await readable(object, judged.who)
       if (source.envelope.kind === COMPOSITE && destination.part !== undefined)
         throw denied('a composite does not become a part')
-      const owner = await ownerOf(judged.principal)
+      const owner = await accountOf(judged.principal.account)
       const { user } = judged.principal
       const acl = destination.part === undefined ? await newAcl(judged, destination) : NO_ENTRIES
       const copy = async (from: Bound, to: ObjectPlace, sealed: Uint8Array): Promise<Buffer> => {
@@ -153,12 +171,13 @@ export function releaseVerbs(on: {
   }
 
   /** @throws ReleaseError "denied" */
-  async function requireWrite(name: string, who: Who): Promise<void> {
+  async function requireWrite(name: string, who: Who): Promise<Bucket> {
     const bucket = await buckets.find(name)
     if (bucket === null) throw denied('the bucket is not known here')
     const { owner, acl } = bucket
     if (!mayDo({ kind: 'bucket', owner, bucketOwner: owner, acl }, who, W))
       throw denied('the bucket does not give this caller W')
+    return bucket
   }
 
   /** The request that began the upload that this one completes: what it asked for holds. */

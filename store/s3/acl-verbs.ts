@@ -1,9 +1,8 @@
 import { FULL, makeAcl } from '../../access/acl/acl.ts'
 import { askOfHeaders, flagsOfHeaders, flagsText } from '../../access/acl/headers.ts'
 import { type AclTarget, hasAcl, type KeptAcl } from '../ability.ts'
-import type { ObjectStore } from '../object-store.ts'
 import { googleAclDocument, type ShownAcl, s3AclDocument } from './acl-out.ts'
-import { type BucketCall, emptyResponse, xmlResponse } from './call.ts'
+import { type BucketCall, type Call, emptyResponse, xmlResponse } from './call.ts'
 import { S3Error } from './fault.ts'
 import { header, type S3Request, type S3Response } from './message.ts'
 import { openPayload } from './payload.ts'
@@ -20,11 +19,14 @@ const MEANINGLESS = ['private', 'public-read']
  * @throws AccessError - of the headers' form
  * @throws S3Error "NotImplemented"
  */
-export function checkAskedAcl(request: S3Request, store: ObjectStore): void {
+export function checkAskedAcl({ request, store, admission }: Pick<Call, 'request' | 'store' | 'admission'>): void {
   const ask = askOfHeaders(request.headers)
   flagsOfHeaders(request.headers)
   if (ask.kind === 'named') throw new S3Error('NotImplemented', 'Objects as ACLs are not kept here.')
-  if (ask.kind === 'none' || hasAcl(store)) return
+  if (ask.kind === 'none') return
+  // what nobody signed anybody could have written into it on the way
+  if (admission.principal === null) throw new S3Error('AccessDenied', 'An ACL is asked for by a signed request only.')
+  if (hasAcl(store)) return
   if (ask.kind !== 'canned' || !MEANINGLESS.includes(ask.name.toLowerCase()))
     throw new S3Error('NotImplemented', 'This store keeps no ACLs: private and public-read are let pass.')
 }
@@ -45,7 +47,7 @@ export async function getAcl(call: AclCall, of: AclTarget['of'] = 'acl'): Promis
 
 export async function putAcl(call: AclCall, of: AclTarget['of'] = 'acl'): Promise<S3Response> {
   const { store, bucket, key, request, admission } = call
-  checkAskedAcl(request, store)
+  checkAskedAcl(call)
   const payload = await openPayload(request, admission, 'md5')
   const document = await readSmall(payload.body, DOCUMENT_MAX)
   payload.finish()

@@ -23,7 +23,7 @@ export async function listBuckets({ store, admission, query }: Call): Promise<S3
 export async function createBucket(call: BucketCall): Promise<S3Response> {
   const { store, bucket, request } = call
   if (!isBucketName(bucket)) throw new S3Error('InvalidBucketName', 'The specified bucket is not valid.')
-  checkAskedAcl(request, store)
+  checkAskedAcl(call)
   // a location may come along: every region is this one
   let size = 0
   for await (const chunk of request.body) {

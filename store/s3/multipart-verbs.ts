@@ -26,7 +26,7 @@ import { element, s3Element, type Xml } from './xml-out.ts'
 export async function createUpload(call: ObjectCall): Promise<S3Response> {
   const { request, bucket, key } = call
   const checksum = readUploadChecksum(call)
-  checkAskedAcl(request, call.store)
+  checkAskedAcl(call)
   const upload = await multipart(call).createUpload(bucket, key, readAttributes(request), checksum)
   const headers: [string, string][] = checksum
     ? [

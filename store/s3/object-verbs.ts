@@ -18,7 +18,7 @@ import { element, s3Element } from './xml-out.ts'
 
 export async function putObject(call: ObjectCall): Promise<S3Response> {
   const { request, admission, store, bucket, key, settings } = call
-  checkAskedAcl(request, store)
+  checkAskedAcl(call)
   const attributes = readAttributes(request)
   const condition = readPutCondition(request)
   const { body, length, finish } = await openPayload(request, admission, settings.etags)
@@ -121,7 +121,7 @@ export async function copyObject(call: ObjectCall): Promise<S3Response> {
   const directive = (header(request, 'x-amz-metadata-directive') ?? 'COPY').toUpperCase()
   if (directive !== 'COPY' && directive !== 'REPLACE')
     throw new S3Error('InvalidArgument', 'Unknown metadata directive.')
-  checkAskedAcl(request, store)
+  checkAskedAcl(call)
   const given = readAttributes(request)
   if (directive === 'COPY' && source.bucket === bucket && source.key === key) {
     throw new S3Error(

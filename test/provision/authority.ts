@@ -206,6 +206,7 @@ export function openAuthority(): Authority {
     },
     async wrap(request) {
       authority.calls.push('wrap')
+      if (request.proof === null) throw new ReleaseError('denied', 'nobody writes here')
       const { account } = judge(request.proof).principal
       const coreHash =
         request.kind === COMPOSITE ? compositeHeaderHash(request.objectId) : coreHeaderHash(request.coreHeader)
@@ -217,7 +218,7 @@ export function openAuthority(): Authority {
         ...{ kind, objectId, plaintextLength, bodyLength, digestId, parts },
         digest: Buffer.from(request.digest),
       })
-      return { envelope, binding }
+      return { envelope, binding, account }
     },
     async release({ proof, object, parts }) {
       authority.calls.push('release')

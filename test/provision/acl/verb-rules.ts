@@ -40,6 +40,30 @@ export const VERB_RULES = [
     await good(anna, `DELETE /${name}/k`)
     assert.is((await ask(bert, `GET /${name}/k`)).status, 404)
   }),
+  rule(14, async ({ anna, bert, ask, good, bucket }) => {
+    const closed = await bucket()
+    assert.is((await ask(null, `PUT /${closed}/k`, {}, 'x')).status, 403)
+    const name = await bucket(anna, { 'x-amz-acl': 'public-read-write' })
+    await good(null, `PUT /${name}/k`, {}, 'left here')
+    const shown = await good(anna, `GET /${name}/k?acl`)
+    assert.is(grantsIn(shown), `${anna.id}=FULL_CONTROL`)
+    assert.match(shown.text, '<Owner><ID>anonymous</ID>')
+    assert.is((await good(anna, `GET /${name}/k`)).text, 'left here')
+    for (const who of [bert, null]) {
+      assert.is((await ask(who, `GET /${name}/k`)).status, 403)
+      assert.is((await ask(who, `PUT /${name}/k?acl`, who === null ? {} : { 'x-amz-acl': 'private' })).status, 403)
+    }
+    // whoever may change the ACL does not become the owner by it
+    await good(anna, `PUT /${name}/k?acl`, {}, policy([`${bert.id}=FULL_CONTROL`]))
+    assert.match((await good(bert, `GET /${name}/k?acl`)).text, '<Owner><ID>anonymous</ID>')
+    assert.is((await ask(bert, `PUT /${name}/k?acl`, {}, policy([], bert.id))).status, 403)
+    // what nobody signed asks for no ACL, and for no upload in parts
+    assert.is((await ask(null, `PUT /${name}/l`, { 'x-amz-acl': 'public-read' }, 'x')).status, 403)
+    assert.is((await ask(null, `POST /${name}/l?uploads=`)).status, 403)
+    await good(anna, `PUT /${name}?defaultObjectAcl`, { 'x-goog-acl': 'public-read' })
+    await good(null, `PUT /${name}/open`, {}, 'for all')
+    assert.is((await good(bert, `GET /${name}/open`)).text, 'for all')
+  }),
   rule(15, async ({ anna, bert, ask, good, bucket }) => {
     const name = await bucket()
     await good(anna, `PUT /${name}/k`, { 'x-amz-acl': 'public-read' }, 'x')

@@ -41,7 +41,7 @@ const echo: KeyRelease = {
     domains: [],
   }),
   verifyChunks: async () => {},
-  wrap: async request => ({ envelope: Buffer.from(request.metadata), binding: Buffer.from('b') }),
+  wrap: async request => ({ envelope: Buffer.from(request.metadata), binding: Buffer.from('b'), account: 'a' }),
   release: async request => {
     seen.push(request)
     const keys = [Buffer.alloc(32, request.parts.length)]

@@ -130,11 +130,12 @@ export const RELEASE_DRAFTS: { name?: string; message: string; value: CborValue;
       ['a key of 33 bytes', 'malformed', [{ ...wrap, key: Buffer.alloc(33) }]],
     ],
   },
+  { name: 'wrap ask of nobody', message: 'wrap ask', value: [{ ...keep(wrap, 'creation'), proof: null }], refused: [] },
   { name: 'wrap ask without creation', message: 'wrap ask', value: [keep(wrap, 'creation')], refused: [] },
   {
     message: 'wrap answer',
-    value: { envelope: Buffer.from('e'), binding },
-    refused: [something, ['no binding', 'malformed', { envelope: Buffer.from('e') }]],
+    value: { envelope: Buffer.from('e'), binding, account: 'acme' },
+    refused: [something, ['no binding', 'malformed', { envelope: Buffer.from('e'), account: 'acme' }]],
   },
   {
     message: 'release ask',

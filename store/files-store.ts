@@ -63,7 +63,11 @@ export function fileBlobs(directory: string): Blobs {
         return { blob, size: await writeStreamDurable(incoming(blob), body, 0o600) }
       } catch (error) {
         if (errorCode(error) !== 'ENOSPC' && errorCode(error) !== 'EDQUOT') throw error
-        throw new StoreError('full', 'no room left for the body', { cause: error })
+        throw new StoreError(
+          'full',
+          `${directory}: its file system is full; nothing of this was kept. Make room there and try again.`,
+          { cause: error },
+        )
       }
     },
     async keep(blob) {

@@ -88,7 +88,12 @@ export function openSqliteIndex(options: SqliteIndexOptions): Index {
         write(changes)
       } catch (error) {
         const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-        if (code === 'SQLITE_FULL') throw new StoreError('full', 'no room left for the index', { cause: error })
+        if (code === 'SQLITE_FULL')
+          throw new StoreError(
+            'full',
+            `${options.path}: its file system is full. What was acknowledged stays; make room there and try again.`,
+            { cause: error },
+          )
         if (!code.startsWith('SQLITE_IOERR')) throw error
         throw new StoreError('damaged', `${options.path}: its medium does not take writes`, { cause: error })
       }

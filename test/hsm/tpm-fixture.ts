@@ -21,7 +21,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { initialiseToken, openPkcs11Token, type Pkcs11Token, TOKEN_TIMEOUTS } from '../../hsm/pkcs11-token.ts'
 
 const PIN = Buffer.from('a PIN of the test')
-const STEPS_MAX = 100
+const STEPS_MAX = 400
+const ATTEMPTS_MAX = 5
 
 export type TpmParts = { module: string; tcti: string; swtpm: string; abrmd: string; bus: string }
 
@@ -64,16 +65,24 @@ export async function tpmToken(
   }
   try {
     for (const name of ['state', 'store']) mkdirSync(join(directory, name), { mode: 0o700 })
-    const port = await freePortPair()
-    start(parts.swtpm, [
-      'socket',
-      '--tpm2',
-      ...['--tpmstate', `dir=${join(directory, 'state')}`],
-      ...['--server', `type=tcp,port=${port}`],
-      ...['--ctrl', `type=tcp,port=${port + 1}`],
-      ...['--flags', 'not-need-init,startup-clear'],
-    ])
-    await until(() => [port, port + 1].every(listening), 'swtpm')
+    const startTpm = async (attempt = 1): Promise<number> => {
+      const port = await freePortPair()
+      const child = start(parts.swtpm, [
+        'socket',
+        '--tpm2',
+        ...['--tpmstate', `dir=${join(directory, 'state')}`],
+        ...['--server', `type=tcp,port=${port}`],
+        ...['--ctrl', `type=tcp,port=${port + 1}`],
+        ...['--flags', 'not-need-init,startup-clear'],
+      ])
+      const up = () => [port, port + 1].every(listening)
+      await until(() => up() || child.exitCode !== null, 'swtpm')
+      if (up() && child.exitCode === null) return port
+      // somebody else took one of the two ports first
+      if (attempt === ATTEMPTS_MAX) throw new Error(`swtpm ended with ${child.exitCode}`)
+      return startTpm(attempt + 1)
+    }
+    const port = await startTpm()
     const socket = join(directory, 'bus')
     writeFileSync(join(directory, 'bus.conf'), busConfiguration(socket))
     start(parts.bus, ['--nofork', '--config-file', join(directory, 'bus.conf')])

@@ -3,7 +3,7 @@ import type { DatabaseKind } from './dialect.ts'
 
 /** Users, groups, domains, and whose buckets are. Every account there is gets its own user, and every access key becomes his. */
 export async function addDirectory(database: Kysely<unknown>, kind: DatabaseKind): Promise<void> {
-  const { wholeNumber, tableEnd } = kind
+  const { bytes, wholeNumber, tableEnd } = kind
   const table = (name: string) => database.schema.createTable(name).modifyEnd(tableEnd)
   await table('users')
     .addColumn('id', 'text', column => column.primaryKey().notNull())
@@ -41,6 +41,10 @@ export async function addDirectory(database: Kysely<unknown>, kind: DatabaseKind
     .addColumn('revision', wholeNumber, column => column.notNull())
     .addColumn('created_at', wholeNumber, column => column.notNull())
     .execute()
+  await table('spent')
+    .addColumn('request', bytes, column => column.primaryKey().notNull())
+    .addColumn('until', wholeNumber, column => column.notNull())
+    .execute()
   await sql`insert into users (id, account, name, email, created_at, disabled_at)
     select id, id, name, null, created_at, null from accounts`.execute(database)
   await database.schema.alterTable('credentials').addColumn('user', 'text').execute()
@@ -51,6 +55,7 @@ export async function addDirectory(database: Kysely<unknown>, kind: DatabaseKind
     ['members_member', 'members', ['kind', 'member']],
     ['domains_account', 'domains', ['account']],
     ['credentials_user', 'credentials', ['user']],
+    ['spent_until', 'spent', ['until']],
   ] as const)
     await database.schema
       .createIndex(name)

@@ -38,6 +38,8 @@ export type KeystoreSchema = {
     revision: number
     created_at: number
   }
+  /** digests of signed changes of ACLs, each used once; forgotten when the request is too old by itself */
+  spent: { request: Buffer; until: number }
   /** verified ones; all users of the account belong to it */
   domains: { domain: string; account: string }
   credentials: {

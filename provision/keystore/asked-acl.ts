@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { type Acl, FULL, makeAcl } from '../../access/acl/acl.ts'
+import { type Acl, ENTRIES_MAX, FULL, makeAcl } from '../../access/acl/acl.ts'
 import type { AclAsk } from '../../access/acl/ask.ts'
 import { type CannedOn, expandCanned, parseCanned } from '../../access/acl/canned.ts'
 import { parseAclDocument } from '../../access/acl/document.ts'
@@ -28,9 +28,13 @@ export async function newObjectAcl(
   const parties = { owner, bucketOwner: bucket?.owner ?? null }
   const asked = await askedAcl(askOfHeaders(proof.headers), 'object', parties, directory)
   if (asked !== null) return flagged(asked, proof)
+  requireNoFlags(proof)
   if (bucket === null || bucket.defaultAcl === null) return expandCanned('private', owner, null)
+  const { entries } = bucket.defaultAcl
+  // a list that is full goes without the owner's entry: he has all rights anyway (rule 12)
+  if (entries.length === ENTRIES_MAX) return bucket.defaultAcl
   const own = { scope: { kind: 'user', id: owner }, rights: FULL } as const
-  return makeAcl([own, ...bucket.defaultAcl.entries], bucket.defaultAcl)
+  return makeAcl([own, ...entries], bucket.defaultAcl)
 }
 
 /** Of an object that nobody who is known makes: the bucket's default, else its owner's (rules 14, 22). */
@@ -44,7 +48,9 @@ export function anonymousObjectAcl({ owner, defaultAcl }: Bucket): Acl {
  */
 export async function newBucketAcl(proof: RequestProof, owner: string, directory: Directory): Promise<Acl> {
   const asked = await askedAcl(askOfHeaders(proof.headers), 'bucket', { owner, bucketOwner: owner }, directory)
-  return asked === null ? expandCanned('private', owner, owner) : flagged(asked, proof)
+  if (asked !== null) return flagged(asked, proof)
+  requireNoFlags(proof)
+  return expandCanned('private', owner, owner)
 }
 
 /**
@@ -78,6 +84,12 @@ export async function changedAcl(
   const asked = await askedAcl(ask, on, parties, directory)
   if (asked === null) throw denied('a document that asks for nothing')
   return flagged(asked, proof)
+}
+
+/** A flag is one of an ACL that is asked for. */
+function requireNoFlags(proof: RequestProof): void {
+  if (flagsOfHeaders(proof.headers).specificOverrides)
+    throw new AccessError('acl-sources', 'x-storage-acl-flags goes with an ACL that is asked for, and there is none')
 }
 
 function flagged(acl: Acl, proof: RequestProof): Acl {

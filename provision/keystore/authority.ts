@@ -74,7 +74,7 @@ export async function openAuthority(config: AuthorityConfig): Promise<Authority>
     const epochs = epochsOf(database, token, clock)
     const proofs = proofsOf({ accounts, users, memberships, hostSuffix: virtualHostSuffix, clock })
     const buckets = bucketsOf(database, clock)
-    const objects = objectsOf(database, { epochs, accounts, users, buckets, jobs })
+    const objects = objectsOf(database, { epochs, accounts, users, buckets, jobs, clock })
     const intake = intakeOf({ database, token, accounts, jobs, buckets, epochs, facts, clock })
     const devices = devicesOf({ database, token, jobs, facts, clock })
     const directory = directoryOf(users, groups)

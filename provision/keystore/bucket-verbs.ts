@@ -7,6 +7,7 @@ import { type Bucket, type Buckets, bucketFacts } from './buckets.ts'
 import { coversBucket } from './coverage.ts'
 import type { Judged, Proofs } from './proofs.ts'
 import { denied } from './refusal.ts'
+import { spendingOf } from './spent.ts'
 
 type Verbs = Pick<KeyRelease, 'openBucket' | 'bindBucket' | 'closeBucket'>
 
@@ -52,7 +53,7 @@ export function bucketVerbs(on: { proofs: Proofs; buckets: Buckets; directory: D
         parties,
         directory,
       )
-      return bucketFacts(await buckets.change(there, of, acl))
+      return bucketFacts(await buckets.change(there, of, acl, spendingOf(proof, judged.proof)))
     },
     async closeBucket({ proof, bucket }) {
       const judged = await covered(proof, 'DELETE', bucket, null)

@@ -4,6 +4,7 @@ import { encodeAcl, parseAcl } from '../../access/acl/text.ts'
 import type { BucketFacts } from '../../format/release.ts'
 import type { KeystoreSchema } from '../database/keystore-schema.ts'
 import { Lru } from './lru.ts'
+import { type Spending, spend } from './spent.ts'
 
 /** A bucket as the authority knows it: whose it is, who may, and what new objects get. Not what lies in it. */
 export type Bucket = {
@@ -22,7 +23,8 @@ export type Buckets = {
   find(name: string): Promise<Bucket | null>
   /** @returns null: the name is taken */
   open(name: string, owner: { user: string; account: string }, acl: Acl): Promise<Bucket | null>
-  change(bucket: Bucket, of: 'acl' | 'default-object', acl: Acl): Promise<Bucket>
+  /** By a signed request, which counts once. @returns what is in force now, whether this or something later set it */
+  change(bucket: Bucket, of: 'acl' | 'default-object', acl: Acl, by: Spending): Promise<Bucket>
   close(name: string): Promise<void>
 }
 
@@ -66,16 +68,19 @@ export function bucketsOf(database: Kysely<KeystoreSchema>, clock: () => number)
         .executeTakeFirst() // commit point: the name is his
       return made.numInsertedOrUpdatedRows === 0n ? null : find(name)
     },
-    async change(bucket, of, acl) {
+    async change(bucket, of, acl, by) {
       const text = encodeAcl(acl)
-      await database
-        .updateTable('buckets')
-        .set(row => ({
-          ...(of === 'acl' ? { acl: text } : { default_acl: text }),
-          revision: row('revision', '+', 1),
-        }))
-        .where('name', '=', bucket.name)
-        .execute() // commit point: from here on it is in force
+      await database.transaction().execute(async change => {
+        if (!(await spend(change, by, Buffer.from(`${of}/${bucket.name}`), clock()))) return
+        await change
+          .updateTable('buckets')
+          .set(row => ({
+            ...(of === 'acl' ? { acl: text } : { default_acl: text }),
+            revision: row('revision', '+', 1),
+          }))
+          .where('name', '=', bucket.name)
+          .execute()
+      }) // commit point: from here on it is in force
       cache.delete(bucket.name)
       return (await find(bucket.name)) ?? bucket
     },

@@ -14,7 +14,7 @@ import {
   parseEnvelope,
 } from '../../format/envelope.ts'
 import type { EpochKeys } from '../../format/epoch-key.ts'
-import { encodeBinding, parseBinding, type StoredObject } from '../../format/release.ts'
+import { type BoundAcl, encodeBinding, parseBinding, type StoredObject } from '../../format/release.ts'
 import type { KeystoreSchema } from '../database/keystore-schema.ts'
 import { seeker } from '../database/rows.ts'
 import type { Accounts, KnownAccount } from './accounts.ts'
@@ -25,6 +25,7 @@ import type { Jobs } from './jobs.ts'
 import { Lru } from './lru.ts'
 import { isListed, openObjectKey } from './opening.ts'
 import { denied } from './refusal.ts'
+import { type Spending, spend } from './spent.ts'
 import type { Users } from './users.ts'
 
 /** An object whose binding was looked up and whose key-encrypting key is at hand; nothing of it is opened yet. */
@@ -50,10 +51,10 @@ export type Objects = {
   open(bound: Bound): Buffer
   /** Parts that the composite lists, in the order asked; each bound as the composite is. */
   parts(composite: Bound, asked: StoredObject[]): Promise<Bound[]>
-  /** @returns its revision */
-  setAcl(context: ObjectContext, acl: Acl): Promise<number>
+  /** By a signed request, which counts once. @returns what is in force now, whether this or something later set it */
+  setAcl(context: ObjectContext, acl: Acl, by: Spending): Promise<BoundAcl>
   /** Sets the ACL only where a row voids what the envelope says. */
-  renewAcl(context: ObjectContext, acl: Acl): Promise<void>
+  renewAcl(context: ObjectContext, acl: Acl, by: Spending): Promise<void>
 }
 
 const BINDINGS_CACHED_MAX = 50_000
@@ -75,9 +76,10 @@ export function objectsOf(
     users: Pick<Users, 'byId'>
     buckets: Pick<Buckets, 'find'>
     jobs: Pick<Jobs, 'known'>
+    clock: () => number
   },
 ): Objects {
-  const { epochs, accounts, users, buckets, jobs } = on
+  const { epochs, accounts, users, buckets, jobs, clock } = on
   // the ACL of a place, null where there is no row: this process alone writes them
   const rows = new Lru<string, string | null>(BINDINGS_CACHED_MAX)
   const rowOf = async (context: ObjectContext): Promise<string | null> => {
@@ -142,23 +144,42 @@ export function objectsOf(
   }
   const open: Objects['open'] = ({ envelope, stored, context, keys }) =>
     openObjectKey(keys.wrapKey, envelope, stored.coreHeader, context)
-  const setAcl: Objects['setAcl'] = async (context, acl) => {
+  /** @returns null: there is no row, and none was wanted */
+  const change = async (
+    context: ObjectContext,
+    acl: Acl,
+    by: Spending,
+    { always }: { always: boolean },
+  ): Promise<BoundAcl | null> => {
+    const place = placeOf(context)
     const text = encodeAcl(acl)
-    const row = await database
-      .insertInto('bindings')
-      .values({ place: placeOf(context), acl: text, revision: 1 })
-      .onConflict(conflict =>
-        conflict.column('place').doUpdateSet(eb => ({ acl: text, revision: eb('bindings.revision', '+', 1) })),
-      )
-      .returning('revision')
-      .executeTakeFirstOrThrow() // commit point: from here on the new ACL is in force
-    rows.delete(placeOf(context).toString('base64'))
-    return row.revision
+    const done = await database.transaction().execute(async change => {
+      const fresh = await spend(change, by, place, clock())
+      const there = await change
+        .selectFrom('bindings')
+        .select(['acl', 'revision'])
+        .where('place', '=', place)
+        .executeTakeFirst()
+      if (!fresh || (there === undefined && !always)) return there ?? null
+      const row = { place, acl: text, revision: (there?.revision ?? 0) + 1 }
+      await change
+        .insertInto('bindings')
+        .values(row)
+        .onConflict(conflict => conflict.column('place').doUpdateSet({ acl: text, revision: row.revision }))
+        .execute()
+      return { acl: text, revision: row.revision }
+    }) // commit point: from here on the new ACL is in force
+    rows.delete(place.toString('base64'))
+    return done
   }
   return {
     bind,
     open,
-    setAcl,
+    async setAcl(context, acl, by) {
+      const bound = await change(context, acl, by, { always: true })
+      if (bound === null) throw denied('a request that was used before, for what is not there any more')
+      return bound
+    },
     async parts(composite, asked) {
       const listed = new Map(composite.envelope.parts.map(part => [part.objectId, part]))
       const out: Bound[] = []
@@ -173,8 +194,8 @@ export function objectsOf(
       }
       return out
     },
-    async renewAcl(context, acl) {
-      if ((await rowOf(context)) !== null) await setAcl(context, acl)
+    async renewAcl(context, acl, by) {
+      await change(context, acl, by, { always: false })
     },
   }
 }

@@ -2,7 +2,6 @@ import { hash } from 'node:crypto'
 import { type Acl, NO_ENTRIES, W } from '../../access/acl/acl.ts'
 import { mayDo, type Who } from '../../access/acl/decide.ts'
 import type { Directory } from '../../access/acl/grantees.ts'
-import { encodeAcl } from '../../access/acl/text.ts'
 import type { ObjectContext } from '../../format/context.ts'
 import {
   COMPOSITE,
@@ -24,6 +23,7 @@ import { type Bound, bindingOf, isWhole, mayChangeAcl, mayRead, type Objects } f
 import { checkBody, headerHash } from './opening.ts'
 import type { Judged, Proofs } from './proofs.ts'
 import { denied } from './refusal.ts'
+import { spendingOf } from './spent.ts'
 
 type Verbs = Pick<KeyRelease, 'wrap' | 'release' | 'rewrap' | 'bind'>
 
@@ -137,7 +137,7 @@ export function releaseVerbs(on: {
         const made = await sealFor(owner, key, fields, from.stored.coreHeader, to, binding, sealed)
         key.fill(0)
         // a row for this very place would otherwise outlive the ACL that the copy asked for
-        await objects.renewAcl(made.context, kind === PART ? NO_ENTRIES : acl)
+        await objects.renewAcl(made.context, kind === PART ? NO_ENTRIES : acl, spendingOf(proof, judged.proof))
         return made.envelope
       }
       const envelopes = [await copy(source, destination, metadata)]
@@ -162,7 +162,7 @@ export function releaseVerbs(on: {
       if (!mayChangeAcl(bound, judged.who)) throw denied('the binding does not give this caller WA')
       objects.open(bound).fill(0) // that there is such an object of that name
       const acl = await changedAcl(judged.proof, document, 'object', bound, directory)
-      return { acl: encodeAcl(acl), revision: await objects.setAcl(bound.context, acl) }
+      return objects.setAcl(bound.context, acl, spendingOf(proof, judged.proof))
     },
   }
 

@@ -4,7 +4,7 @@ import type { WalkStart } from '../../format/pack-walk.ts'
 import { StoreError } from '../object-store.ts'
 import { Pace } from '../pace.ts'
 import { RangeFile } from '../range-file.ts'
-import { type Drive, freeBytes, packPath } from './drive.ts'
+import { type Drive, packPath } from './drive.ts'
 import type { PackOwner } from './epoch-source.ts'
 import { OpenPack } from './open-pack.ts'
 import { Lane } from './sealing/lane.ts'
@@ -21,8 +21,11 @@ export type ClosedPack = {
 
 /** Packs grow to about this; an object that is larger makes its pack longer. */
 const PACK_TARGET_BYTES = 1 << 30
-/** A drive with less than this is full: room for leaves, checkpoint and manifest is kept. */
-const RESERVE_BYTES = 4 << 20
+/** A drive with less than this takes no objects: room for leaves, checkpoint and manifest is kept, so that a full drive can be sealed. */
+const RESERVE_BYTES = 8 << 20
+/** With more than this left, room is looked for again only after some time: no drive takes as much in it. */
+const PLENTY_BYTES = 1 << 30
+const PLENTY_MS = 250
 const READERS_KEPT = 16
 
 /**
@@ -33,6 +36,7 @@ export class PackSet {
   readonly lanes: readonly Lane[]
   readonly #owner: PackOwner
   readonly #now: () => number
+  readonly #options: { ticks: () => number; freeBytes: (drive: Drive) => Promise<number> }
   readonly #nextSequence: () => number
   readonly #closed: Map<PackId, ClosedPack>
   readonly #open = new Map<PackId, OpenPack>()
@@ -40,19 +44,22 @@ export class PackSet {
   /** those of them that are open */
   readonly #opened = new Map<PackId, RangeFile>()
   readonly #paces = new Map<Drive, Pace>()
+  readonly #rooms = new Map<Drive, { free: number; at: number }>()
   readonly #shared = new Map<Lane, Promise<OpenPack>>()
   #idle: OpenPack[] = []
   #doubtful = false
 
-  /** @param threads - sealing threads; 0: this thread seals */
+  /** @param options - `threads`: that seal; 0: this one does. `ticks`: monotonic, ms */
   constructor(
     drives: Drive[],
     owner: PackOwner,
     closed: ClosedPack[],
     now: () => number,
     nextSequence: () => number,
-    threads: number,
+    options: { threads: number; ticks: () => number; freeBytes: (drive: Drive) => Promise<number> },
   ) {
+    const { threads } = options
+    this.#options = options
     this.drives = drives
     this.#owner = owner
     this.#now = now
@@ -77,7 +84,7 @@ export class PackSet {
     for (const lane of this.lanes) lane.start()
   }
 
-  /** The lane's pack for objects that arrive whole; a new one when the last is full or failed. */
+  /** The lane's pack for objects that arrive whole; a new one when the last is full or failed, or its drive is. @throws StoreError "full" */
   async shared(lane: Lane): Promise<OpenPack> {
     for (;;) {
       let opening = this.#shared.get(lane)
@@ -92,7 +99,7 @@ export class PackSet {
         if (this.#shared.get(lane) === opening) this.#shared.delete(lane)
         throw error
       }
-      if (!pack.failed && pack.length < PACK_TARGET_BYTES) return pack
+      if (!pack.failed && pack.length < PACK_TARGET_BYTES && (await this.#hasRoom(pack.drive))) return pack
       if (this.#shared.get(lane) === opening) {
         this.#shared.delete(lane)
         await this.#retire(pack)
@@ -144,11 +151,26 @@ export class PackSet {
   }
 
   async #driveWithRoom(): Promise<Drive> {
-    for (const drive of this.drives) if ((await freeBytes(drive)) > RESERVE_BYTES) return drive
+    for (const drive of this.drives) if (await this.#hasRoom(drive)) return drive
     throw new StoreError(
       'full',
       `every drive is full (${this.drives.map(drive => drive.path).join(', ')}): add a drive or seal`,
     )
+  }
+
+  async #hasRoom(drive: Drive): Promise<boolean> {
+    const known = this.#rooms.get(drive)
+    const at = this.#options.ticks()
+    if (known !== undefined && known.free > PLENTY_BYTES && at - known.at < PLENTY_MS) return true
+    let free: number
+    try {
+      free = await this.#options.freeBytes(drive)
+    } catch {
+      // the write that follows meets it too, and tells what it is
+      return true
+    }
+    this.#rooms.set(drive, { free, at })
+    return free > RESERVE_BYTES
   }
 
   async #retire(pack: OpenPack): Promise<void> {
@@ -187,7 +209,7 @@ export class PackSet {
     const [idle] = at < 0 ? [] : this.#idle.splice(at, 1)
     if (idle !== undefined) idle.lane.streams++
     if (idle !== undefined) return { pack: idle, done: () => this.release(idle) }
-    if (drive === this.drives[0]) return { pack: await this.some(), done: async () => undefined }
+    // also where objects find no room any more: it is what the rest was kept for
     const [lane] = this.lanes
     if (lane === undefined) throw new StoreError('damaged', 'a store without a lane')
     const pack = await this.#create(lane, drive)

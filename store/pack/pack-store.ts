@@ -6,7 +6,7 @@ import { encodeSealFile } from '../../format/volume.ts'
 import { batchIndex } from '../batched-index.ts'
 import { type MultipartStore, StoreError } from '../object-store.ts'
 import { Chain, type ChainHead } from './chain.ts'
-import { readCheckpoint, sweepDrive, writeKeyRecord, writeSealFile } from './drive.ts'
+import { type Drive, freeBytes, readCheckpoint, sweepDrive, writeKeyRecord, writeSealFile } from './drive.ts'
 import { type DriveSet, firstOf, readChain, readPacks } from './drive-set.ts'
 import { Engine } from './engine.ts'
 import { Epochs } from './epochs.ts'
@@ -29,6 +29,8 @@ export type PackStoreOptions = DriveSet & {
   ticks: () => number
   /** threads that read, seal and write; 0: this one does */
   sealingThreads: number
+  /** what a drive has room for, in bytes; the file system's own word when it is left out */
+  freeBytes?: (drive: Drive) => Promise<number>
 }
 
 export type Recovered = {
@@ -83,14 +85,11 @@ export async function openPackStore(given: PackStoreOptions): Promise<PackStore>
   const { closed, tails, lost } = await readPacks(options, last)
   const sequence = Math.max(last?.checkpoint.lastSequence ?? 0, ...tails.map(tail => tail.lastSequence))
   let engine: Engine | null = null
-  const packs = new PackSet(
-    drives,
-    owner,
-    closed,
-    now,
-    () => engine?.lowestSequence ?? sequence + 1,
-    options.sealingThreads,
-  )
+  const packs = new PackSet(drives, owner, closed, now, () => engine?.lowestSequence ?? sequence + 1, {
+    threads: options.sealingThreads,
+    ticks: options.ticks,
+    freeBytes: options.freeBytes ?? freeBytes,
+  })
   if (last?.checkpoint.state !== 'sealed') packs.start()
   const totals = (): Totals => readTotals(index)
   const chain = new Chain(owner, source, packs, index, last, { now, remember: options.remember, totals })

@@ -45,6 +45,28 @@ test('an epoch whose end met a fault is ended later, and its objects are under t
   }
 })
 
+test('a drive that is full takes no object, and is sealed all the same, in the room that was kept', async () => {
+  const device = await makeDevice({ readBack: 'none', limits: { objects: 3 } })
+  let free = 100 << 20
+  try {
+    const store = await device.open({ freeBytes: async () => free })
+    for (let at = 0; at < 5; at++) await putText(store, `k${at}`, `text ${at}`)
+    free = 8 << 20
+    assert.is(await faultOf(() => putText(store, 'refused', 'x')), 'full')
+    const sealed = await store.seal()
+    assert.is(sealed.checkpoint.objects, 5)
+    assert.is(await faultOf(() => store.reopen()), null)
+    assert.is(await faultOf(() => putText(store, 'refused again', 'x')), 'full')
+    free++
+    await putText(store, 'with room again', 'x')
+    assert.is((await store.seal()).checkpoint.objects, 6)
+    assert.is(await getText(store, 'k4'), 'text 4')
+    await store.close()
+  } finally {
+    device.remove()
+  }
+})
+
 test('what a crash left half written beside the packs is gone when the drive is opened', async () => {
   const device = await makeDevice()
   try {

@@ -1,4 +1,4 @@
-import type { Kysely } from 'kysely'
+import { type Kysely, sql } from 'kysely'
 import type { DatabaseKind } from './dialect.ts'
 import type { Migrations } from './open.ts'
 
@@ -12,6 +12,8 @@ export type HostedSchema = {
     name: string
     /** user */
     owner: string
+    /** the owner's */
+    account: string
     acl: string
     default_acl: string | null
     acl_revision: number
@@ -200,4 +202,9 @@ async function addAcls(database: Kysely<unknown>, { wholeNumber }: DatabaseKind)
       .addColumn('acl_revision', wholeNumber, column => column.notNull().defaultTo(0))
       .execute()
   await database.schema.alterTable('buckets').addColumn('default_acl', 'text').execute()
+  await database.schema
+    .alterTable('buckets')
+    .addColumn('account', 'text', column => column.notNull().defaultTo(''))
+    .execute()
+  await sql`update buckets set account = owner`.execute(database)
 }

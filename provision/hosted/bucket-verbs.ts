@@ -34,12 +34,13 @@ export function bucketVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
       const there = await database.selectFrom('buckets').select('name').where('name', '=', bucket).executeTakeFirst()
       if (there !== undefined) throw new StoreError('bucket-exists', `bucket ${bucket} exists`)
       // the authority first: whose it is says who may; cut off here, its owner makes it again
-      const { owner, acl, defaultAcl, revision } = await asked(release.openBucket({ proof, bucket }))
+      const { owner, account, acl, defaultAcl, revision } = await asked(release.openBucket({ proof, bucket }))
       const made = await database
         .insertInto('buckets')
         .values({
           name: bucket,
           owner,
+          account,
           acl,
           default_acl: defaultAcl,
           acl_revision: revision,
@@ -51,6 +52,7 @@ export function bucketVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
       return { name: bucket, createdAt }
     },
     async deleteBucket(bucket) {
+      const { proof } = requireKnown(caller)
       const dead = await database.transaction().execute(async change => {
         const row = await findBucket(change, bucket)
         if (!mayDelete(row, caller)) throw denied()
@@ -63,7 +65,7 @@ export function bucketVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
       })
       await shelf.bury(dead)
       // after it: cut off between, the name stays its owner's
-      await asked(release.closeBucket({ proof: requireKnown(caller).proof, bucket }))
+      await asked(release.closeBucket({ proof, bucket }))
     },
   }
 }

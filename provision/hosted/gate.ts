@@ -51,8 +51,8 @@ export function hostedGate(options: {
   }
 }
 
-function shown({ account, name }: Principal): Admission['principal'] {
-  return { id: account, displayName: name }
+function shown({ user, name }: Principal): Admission['principal'] {
+  return { id: user, displayName: name }
 }
 
 function proofBytes(proof: Proof): Buffer {

@@ -30,6 +30,7 @@ export function registrationOf(shelf: Shelf): Registration {
         .values({
           name: bucket,
           owner: account,
+          account,
           acl: 'private',
           default_acl: null,
           acl_revision: 0,
@@ -37,8 +38,8 @@ export function registrationOf(shelf: Shelf): Registration {
         })
         .onConflict(conflict => conflict.column('name').doNothing())
         .execute()
-      const row = await database.selectFrom('buckets').select('owner').where('name', '=', bucket).executeTakeFirst()
-      return row?.owner === account ? 'ready' : 'foreign'
+      const row = await database.selectFrom('buckets').select('account').where('name', '=', bucket).executeTakeFirst()
+      return row?.account === account ? 'ready' : 'foreign'
     },
     async adopt(pack, path) {
       const there = await adopted(pack)

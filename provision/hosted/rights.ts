@@ -62,7 +62,7 @@ export function denied(): StoreError {
 
 const bucketByName = seeker<BucketRow>(
   'buckets',
-  ['name', 'owner', 'acl', 'default_acl', 'acl_revision', 'created_at'],
+  ['name', 'owner', 'account', 'acl', 'default_acl', 'acl_revision', 'created_at'],
   ['name'],
 )
 

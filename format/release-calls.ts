@@ -23,12 +23,16 @@ import { METADATA_LIMIT } from './metadata.ts'
 import { FRESHNESS, RECEIPT_LEVELS, type Receipt } from './receipt.ts'
 import {
   ACL_TEXT_LIMIT,
+  type AclDropRequest,
+  type AclGeneration,
+  type AclObjectRequest,
   BINDING_LIMIT,
   type BindRequest,
-  type BoundAcl,
+  type AclInForce,
   BUCKET_ACLS,
   type BucketBindRequest,
   type BucketFacts,
+  type BucketOpenRequest,
   type BucketRequest,
   type ChunkProof,
   type JobAnswer,
@@ -120,6 +124,7 @@ const wrap = record<WrapRequest>(
     parts: listOf(part, MAX_PARTS),
     metadata: octets({ max: METADATA_LIMIT }),
     objectKey: octets(32),
+    named: nullable(stored),
   },
   { objectId: 'object', coreHeader: 'core', plaintextLength: 'plain', bodyLength: 'body', objectKey: 'key' },
 )
@@ -131,11 +136,16 @@ const rewrap = record<RewrapRequest>({
   parts: listOf(record({ object: stored, metadata: octets({ max: METADATA_LIMIT }) }), MAX_PARTS),
   destination: place,
   metadata: octets({ max: METADATA_LIMIT }),
+  named: nullable(stored),
 })
-const bind = record<BindRequest>({ proof, object: stored, document })
+const bind = record<BindRequest>({ proof, object: stored, document, named: nullable(stored) })
+const aclObject = record<AclObjectRequest>({ proof, object: stored, document })
+const aclGeneration = record<AclGeneration>({ id: text(16), generation: count(), acl })
+const aclDrop = record<AclDropRequest>({ proof, place, objectId: idOf() })
 const bucket = text(255)
 const bucketRequest = record<BucketRequest>({ proof, bucket })
-const bucketBind = record<BucketBindRequest>({ proof, bucket, of: oneOf(BUCKET_ACLS), document })
+const bucketOpen = record<BucketOpenRequest>({ proof, bucket, named: nullable(stored) })
+const bucketBind = record<BucketBindRequest>({ proof, bucket, named: nullable(stored), of: oneOf(BUCKET_ACLS), document })
 const bucketFacts = record<BucketFacts>({
   owner: text(ACCOUNT_BYTES),
   account: text(ACCOUNT_BYTES),
@@ -201,8 +211,10 @@ export const RELEASE_CALLS: Calls<KeyRelease> = {
     ask: args(rewrap),
     answer: record<Rewrapped>({ envelopes: listOf(envelope, MAX_PARTS + 1), binding, partBinding: binding }),
   },
-  bind: { ask: args(bind), answer: record<BoundAcl>({ acl, revision: count() }) },
-  openBucket: { ask: args(bucketRequest), answer: bucketFacts },
+  bind: { ask: args(bind), answer: record<AclInForce>({ acl, revision: count() }) },
+  putAclObject: { ask: args(aclObject), answer: aclGeneration },
+  dropAclObject: { ask: args(aclDrop), answer: nothing },
+  openBucket: { ask: args(bucketOpen), answer: bucketFacts },
   bindBucket: { ask: args(bucketBind), answer: bucketFacts },
   closeBucket: { ask: args(bucketRequest), answer: nothing },
   names: { ask: args(listOf(text(128), NAMES_BATCH)), answer: listOf(nullable(text(128)), NAMES_BATCH) },

@@ -28,9 +28,13 @@ export interface KeyRelease {
   /** New envelopes for the same bodies under another name, for the proof's user (server-side copy). ACL as of `wrap`. */
   rewrap(request: RewrapRequest): Promise<Rewrapped>
   /** Replaces the ACL of an object's release binding (revision above 0): in force from the answer on. */
-  bind(request: BindRequest): Promise<BoundAcl>
+  bind(request: BindRequest): Promise<AclInForce>
+  /** A new generation of an object that is the ACL of others: in force for all of them from the answer on. */
+  putAclObject(request: AclObjectRequest): Promise<AclGeneration>
+  /** The object is not an ACL any more: what refers to it is its owner's alone. Doing it again changes nothing. */
+  dropAclObject(request: AclDropRequest): Promise<void>
   /** Makes a bucket the proof's user's, with the ACL that the signed request asks for. Fault `exists`: it is there, and whose it is. */
-  openBucket(request: BucketRequest): Promise<BucketFacts>
+  openBucket(request: BucketOpenRequest): Promise<BucketFacts>
   /** Replaces a bucket's ACL, or the one that new objects get there. @returns what is in force now */
   bindBucket(request: BucketBindRequest): Promise<BucketFacts>
   /** The bucket is gone from the store: its name is free again. Doing it again changes nothing. */
@@ -90,6 +94,7 @@ export type WrapRequest = {
   /** plaintext of the metadata that the envelope will carry sealed */
   metadata: Uint8Array
   objectKey: Uint8Array
+  named: StoredObject | null
 }
 
 /** `account`: whose key it is under. `binding`: as it is in the envelope's associated data, and must come back with it. */
@@ -119,14 +124,25 @@ export type RewrapRequest = {
   parts: { object: StoredObject; metadata: Uint8Array }[]
   destination: ObjectPlace
   metadata: Uint8Array
+  named: StoredObject | null
 }
-/** `document`: the request's body, whose digest it must have signed; empty: its headers ask */
-export type BindRequest = { proof: Uint8Array; object: StoredObject; document: Uint8Array }
+/** `document`: the request's body, whose digest it must have signed; empty: its headers ask. `named`: the ACL object that they name, here and above */
+export type BindRequest = {
+  proof: Uint8Array
+  object: StoredObject
+  document: Uint8Array
+  named: StoredObject | null
+}
+/** `document`: the object's content, whose digest the request signed */
+export type AclObjectRequest = { proof: Uint8Array; object: StoredObject; document: Uint8Array }
+export type AclGeneration = { id: string; generation: number; acl: string }
+export type AclDropRequest = { proof: Uint8Array; place: ObjectPlace; objectId: ObjectId }
 /** The ACL's text as it is in force; `revision` grows with every change. */
-export type BoundAcl = { acl: string; revision: number }
+export type AclInForce = { acl: string; revision: number }
 export type BucketRequest = { proof: Uint8Array; bucket: string }
+export type BucketOpenRequest = BucketRequest & { named: StoredObject | null }
 export const BUCKET_ACLS = ['acl', 'default-object'] as const
-export type BucketBindRequest = BucketRequest & { of: (typeof BUCKET_ACLS)[number]; document: Uint8Array }
+export type BucketBindRequest = BucketOpenRequest & { of: (typeof BUCKET_ACLS)[number]; document: Uint8Array }
 /** ACLs in their text form; `defaultAcl` null: none was set. `revision` grows with every change. */
 export type BucketFacts = { owner: string; account: string; acl: string; defaultAcl: string | null; revision: number }
 
@@ -167,6 +183,7 @@ export const RELEASE_FAULTS = [
   'unknown-email',
   'ambiguous-email',
   'other-owner',
+  'invalid-acl-object',
   'unavailable', // the token is away: try again
 ] as const
 export type ReleaseFault = (typeof RELEASE_FAULTS)[number]

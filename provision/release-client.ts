@@ -44,6 +44,8 @@ export function openRelease(path: string): KeyRelease & { close(): void } {
     release: call(at => at.release),
     rewrap: call(at => at.rewrap),
     bind: call(at => at.bind),
+    putAclObject: call(at => at.putAclObject),
+    dropAclObject: call(at => at.dropAclObject),
     openBucket: call(at => at.openBucket),
     bindBucket: call(at => at.bindBucket),
     closeBucket: call(at => at.closeBucket),

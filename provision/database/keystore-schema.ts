@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely'
 import type { DatabaseKind } from './dialect.ts'
+import { addAclObjects } from './keystore-acl-objects.ts'
 import { addDirectory } from './keystore-directory.ts'
 import type { Migrations } from './open.ts'
 
@@ -40,6 +41,16 @@ export type KeystoreSchema = {
   }
   /** digests of signed changes of ACLs, each used once; forgotten when the request is too old by itself */
   spent: { request: Buffer; until: number }
+  /** `place`: bucket and key; null: gone */
+  acl_objects: {
+    id: string
+    place: Buffer | null
+    object_id: string
+    generation: number
+    owner: string
+    consent: number
+  }
+  acl_generations: { id: string; generation: number; acl: string }
   /** verified ones; all users of the account belong to it */
   domains: { domain: string; account: string }
   credentials: {
@@ -109,6 +120,7 @@ type MemberKind = 'user' | 'group'
 export const keystoreMigrations: Migrations = kind => ({
   '0001-first': { up: (database: Kysely<unknown>) => first(database, kind) },
   '0002-directory': { up: (database: Kysely<unknown>) => addDirectory(database, kind) },
+  '0003-acl-objects': { up: (database: Kysely<unknown>) => addAclObjects(database, kind) },
 })
 
 async function first(database: Kysely<unknown>, kind: DatabaseKind): Promise<void> {

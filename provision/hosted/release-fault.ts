@@ -24,6 +24,7 @@ const told: Record<ReleaseFault, (message: string) => Error> = {
   'unknown-email': wrongAcl('unknown-email'),
   'ambiguous-email': wrongAcl('ambiguous-email'),
   'other-owner': wrongAcl('other-owner'),
+  'invalid-acl-object': wrongAcl('invalid-acl-object'),
   unavailable: () => new StoreError('busy', 'The keys are not reachable at this moment. Please try again.'),
 }
 

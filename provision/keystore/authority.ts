@@ -7,9 +7,13 @@ import { sqliteFile } from '../database/dialect.ts'
 import { type KeystoreSchema, keystoreMigrations } from '../database/keystore-schema.ts'
 import { openDatabase } from '../database/open.ts'
 import { accountsOf } from './accounts.ts'
+import { aclObjectVerbs } from './acl-object-verbs.ts'
+import { aclObjectsOf } from './acl-objects.ts'
+import { askedAclsOf } from './asked-acl.ts'
 import { administrationOf } from './administration.ts'
 import { openAudit } from './audit.ts'
 import { auditedRelease } from './audited.ts'
+import { bucketRightsOf } from './bucket-rights.ts'
 import { bucketVerbs } from './bucket-verbs.ts'
 import { bucketsOf } from './buckets.ts'
 import { devicesOf } from './devices.ts'
@@ -74,13 +78,17 @@ export async function openAuthority(config: AuthorityConfig): Promise<Authority>
     const epochs = epochsOf(database, token, clock)
     const proofs = proofsOf({ accounts, users, memberships, hostSuffix: virtualHostSuffix, clock })
     const buckets = bucketsOf(database, clock)
-    const objects = objectsOf(database, { epochs, accounts, users, buckets, jobs, clock })
+    const aclObjects = aclObjectsOf(database, clock)
+    const objects = objectsOf(database, { epochs, accounts, users, buckets, jobs, aclObjects, clock })
     const intake = intakeOf({ database, token, accounts, jobs, buckets, epochs, facts, clock })
     const devices = devicesOf({ database, token, jobs, facts, clock })
     const directory = directoryOf(users, groups)
+    const bucketRights = bucketRightsOf(buckets, aclObjects)
+    const askedAcls = askedAclsOf({ directory, objects, aclObjects })
     const verbs = {
-      ...releaseVerbs({ proofs, accounts, epochs, objects, buckets, directory }),
-      ...bucketVerbs({ proofs, buckets, directory }),
+      ...releaseVerbs({ proofs, accounts, epochs, objects, buckets, bucketRights, askedAcls }),
+      ...bucketVerbs({ proofs, buckets, bucketRights, askedAcls }),
+      ...aclObjectVerbs({ proofs, objects, aclObjects, bucketRights, directory }),
       ...proofVerbs(proofs),
       names: namesOf(database),
     }

@@ -1,8 +1,7 @@
 import { ALL_RIGHTS, WA } from '../../access/acl/acl.ts'
-import { rightsOf } from '../../access/acl/decide.ts'
-import type { Directory } from '../../access/acl/grantees.ts'
 import { type KeyRelease, ReleaseError } from '../../format/release.ts'
-import { changedAcl, newBucketAcl } from './asked-acl.ts'
+import type { AskedAcls } from './asked-acl.ts'
+import type { BucketRights } from './bucket-rights.ts'
 import { type Bucket, type Buckets, bucketFacts } from './buckets.ts'
 import { coversBucket } from './coverage.ts'
 import type { Judged, Proofs } from './proofs.ts'
@@ -14,8 +13,13 @@ type Verbs = Pick<KeyRelease, 'openBucket' | 'bindBucket' | 'closeBucket'>
 const SUBRESOURCE = { acl: 'acl', 'default-object': 'defaultObjectAcl' } as const
 
 /** Whose buckets are and who may: changed by the signed request of somebody who may. */
-export function bucketVerbs(on: { proofs: Proofs; buckets: Buckets; directory: Directory }): Verbs {
-  const { proofs, buckets, directory } = on
+export function bucketVerbs(on: {
+  proofs: Proofs
+  buckets: Buckets
+  bucketRights: BucketRights
+  askedAcls: AskedAcls
+}): Verbs {
+  const { proofs, buckets, bucketRights, askedAcls } = on
   const covered = async (bytes: Uint8Array, method: string, bucket: string, sub: string | null): Promise<Judged> => {
     const judged = await proofs.judge(bytes)
     if (judged.target === null || !coversBucket(judged.target, method, bucket, sub))
@@ -28,10 +32,10 @@ export function bucketVerbs(on: { proofs: Proofs; buckets: Buckets; directory: D
     return bucket
   }
   return {
-    async openBucket({ proof, bucket }) {
+    async openBucket({ proof, bucket, named }) {
       const judged = await covered(proof, 'PUT', bucket, null)
       const { user, account } = judged.principal
-      const acl = await newBucketAcl(judged.proof, user, directory)
+      const acl = await askedAcls.ofNewBucket({ ...judged, named }, user)
       const made = await buckets.open(bucket, { user, account }, acl)
       if (made !== null) return bucketFacts(made)
       const there = await known(bucket)
@@ -39,33 +43,24 @@ export function bucketVerbs(on: { proofs: Proofs; buckets: Buckets; directory: D
       if (there.owner !== user) throw new ReleaseError('exists', `bucket ${bucket} is there already`)
       return bucketFacts(there)
     },
-    async bindBucket({ proof, bucket, of, document }) {
+    async bindBucket({ proof, bucket, of, document, named }) {
       const judged = await covered(proof, 'PUT', bucket, SUBRESOURCE[of])
       const there = await known(bucket)
       const { owner } = there
-      if ((rightsOf({ kind: 'bucket', owner, bucketOwner: owner, acl: there.acl }, judged.who) & WA) === 0)
+      if (((await bucketRights.of(there, judged.who)) & WA) === 0)
         throw denied('the ACL of the bucket does not give this caller WA')
       const parties = { owner, bucketOwner: owner }
-      const acl = await changedAcl(
-        judged.proof,
-        document,
-        of === 'acl' ? 'bucket' : 'default-object',
-        parties,
-        directory,
-      )
+      const on = of === 'acl' ? 'bucket' : 'default-object'
+      const acl = await askedAcls.ofChange({ ...judged, named }, document, on, parties, null)
       return bucketFacts(await buckets.change(there, of, acl, spendingOf(proof, judged.proof)))
     },
     async closeBucket({ proof, bucket }) {
       const judged = await covered(proof, 'DELETE', bucket, null)
       const there = await buckets.find(bucket)
       if (there === null) return
-      if (!mayDelete(there, judged)) throw denied("the bucket is not this caller's to delete")
+      // its owner, or whoever has all four rights (rule 18)
+      if ((await bucketRights.of(there, judged.who)) !== ALL_RIGHTS) throw denied("the bucket is not this caller's to delete")
       await buckets.close(bucket)
     },
   }
-}
-
-/** Its owner, or whoever has all four rights (rule 18). */
-function mayDelete({ owner, acl }: Bucket, { who }: Judged): boolean {
-  return rightsOf({ kind: 'bucket', owner, bucketOwner: owner, acl }, who) === ALL_RIGHTS
 }

@@ -1,6 +1,5 @@
 import type { Kysely } from 'kysely'
-import type { Acl } from '../../access/acl/acl.ts'
-import { encodeAcl, parseAcl } from '../../access/acl/text.ts'
+import { type BoundAcl, encodeBoundAcl, parseBoundAcl } from '../../access/acl/bound.ts'
 import type { BucketFacts } from '../../format/release.ts'
 import type { KeystoreSchema } from '../database/keystore-schema.ts'
 import { Lru } from './lru.ts'
@@ -12,9 +11,9 @@ export type Bucket = {
   /** user */
   owner: string
   account: string
-  acl: Acl
+  acl: BoundAcl
   /** null: none was set */
-  defaultAcl: Acl | null
+  defaultAcl: BoundAcl | null
   revision: number
 }
 
@@ -22,9 +21,9 @@ export type Bucket = {
 export type Buckets = {
   find(name: string): Promise<Bucket | null>
   /** @returns null: the name is taken */
-  open(name: string, owner: { user: string; account: string }, acl: Acl): Promise<Bucket | null>
+  open(name: string, owner: { user: string; account: string }, acl: BoundAcl): Promise<Bucket | null>
   /** By a signed request, which counts once. @returns what is in force now, whether this or something later set it */
-  change(bucket: Bucket, of: 'acl' | 'default-object', acl: Acl, by: Spending): Promise<Bucket>
+  change(bucket: Bucket, of: 'acl' | 'default-object', acl: BoundAcl, by: Spending): Promise<Bucket>
   close(name: string): Promise<void>
 }
 
@@ -42,8 +41,8 @@ export function bucketsOf(database: Kysely<KeystoreSchema>, clock: () => number)
       name,
       owner: row.owner,
       account: row.account,
-      acl: parseAcl(row.acl),
-      defaultAcl: row.default_acl === null ? null : parseAcl(row.default_acl),
+      acl: parseBoundAcl(row.acl),
+      defaultAcl: row.default_acl === null ? null : parseBoundAcl(row.default_acl),
       revision: row.revision,
     }
     cache.setUnless(forgotten, name, bucket)
@@ -56,7 +55,7 @@ export function bucketsOf(database: Kysely<KeystoreSchema>, clock: () => number)
         name,
         owner: user,
         account,
-        acl: encodeAcl(acl),
+        acl: encodeBoundAcl(acl),
         default_acl: null,
         revision: 1,
         created_at: clock(),
@@ -69,7 +68,7 @@ export function bucketsOf(database: Kysely<KeystoreSchema>, clock: () => number)
       return made.numInsertedOrUpdatedRows === 0n ? null : find(name)
     },
     async change(bucket, of, acl, by) {
-      const text = encodeAcl(acl)
+      const text = encodeBoundAcl(acl)
       await database.transaction().execute(async change => {
         if (!(await spend(change, by, Buffer.from(`${of}/${bucket.name}`), clock()))) return
         await change
@@ -95,8 +94,8 @@ export function bucketFacts({ owner, account, acl, defaultAcl, revision }: Bucke
   return {
     owner,
     account,
-    acl: encodeAcl(acl),
-    defaultAcl: defaultAcl === null ? null : encodeAcl(defaultAcl),
+    acl: encodeBoundAcl(acl),
+    defaultAcl: defaultAcl === null ? null : encodeBoundAcl(defaultAcl),
     revision,
   }
 }

@@ -75,6 +75,11 @@ export function coversAcl(target: SignedTarget, place: ObjectPlace): boolean {
   )
 }
 
+/** The deletion of the object at `place`. */
+export function coversDelete(target: SignedTarget, place: ObjectPlace): boolean {
+  return target.method === 'DELETE' && samePlace(target, place) && onlyQuery(target, name => name === 'versionId')
+}
+
 /** A request about the bucket itself. @param sub - the one subresource that it names; null: none */
 export function coversBucket(target: SignedTarget, method: string, bucket: string, sub: string | null): boolean {
   return (

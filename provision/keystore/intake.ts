@@ -132,7 +132,7 @@ export function intakeOf(on: {
       if (found.adopted === null) return
       // the drive is the job's: from before its first object is seen the order's buckets are its account's. One that is another's stays it
       const { account, buckets: ordered } = (await jobs.known(proof.job)).order
-      const own = expandCanned('private', account, account)
+      const own = { kind: 'own', acl: expandCanned('private', account, account) } as const
       for (const bucket of ordered) await buckets.open(bucket, { user: account, account }, own)
       await epochs.record(found.adopted)
       adopted.delete(found.epoch.id)

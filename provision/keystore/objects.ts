@@ -1,7 +1,7 @@
 import type { Kysely } from 'kysely'
-import { type Acl, NO_ENTRIES, R, WA } from '../../access/acl/acl.ts'
+import { type Acl, R, WA } from '../../access/acl/acl.ts'
 import { rightsOf, type Who } from '../../access/acl/decide.ts'
-import { encodeAcl, parseAcl } from '../../access/acl/text.ts'
+import { type BoundAcl, encodeBoundAcl, parseBoundAcl } from '../../access/acl/bound.ts'
 import { AccessError } from '../../access/fault.ts'
 import { type ObjectContext, objectContextHash } from '../../format/context.ts'
 import {
@@ -14,9 +14,10 @@ import {
   parseEnvelope,
 } from '../../format/envelope.ts'
 import type { EpochKeys } from '../../format/epoch-key.ts'
-import { type BoundAcl, encodeBinding, parseBinding, type StoredObject } from '../../format/release.ts'
+import { type AclInForce, encodeBinding, parseBinding, type StoredObject } from '../../format/release.ts'
 import type { KeystoreSchema } from '../database/keystore-schema.ts'
 import { seeker } from '../database/rows.ts'
+import type { AclObjects } from './acl-objects.ts'
 import type { Accounts, KnownAccount } from './accounts.ts'
 import type { Buckets } from './buckets.ts'
 import { samePlace } from './coverage.ts'
@@ -38,7 +39,8 @@ export type Bound = {
   owner: string | null
   /** of the bucket that it lies in, when that is known here */
   bucketOwner: string | null
-  acl: Acl
+  /** null: what it refers to is gone (rule 39) */
+  acl: Acl | null
   stored: StoredObject
   keys: EpochKeys
 }
@@ -52,9 +54,9 @@ export type Objects = {
   /** Parts that the composite lists, in the order asked; each bound as the composite is. */
   parts(composite: Bound, asked: StoredObject[]): Promise<Bound[]>
   /** By a signed request, which counts once. @returns what is in force now, whether this or something later set it */
-  setAcl(context: ObjectContext, acl: Acl, by: Spending): Promise<BoundAcl>
+  setAcl(context: ObjectContext, acl: BoundAcl, by: Spending): Promise<AclInForce>
   /** Sets the ACL only where a row voids what the envelope says. */
-  renewAcl(context: ObjectContext, acl: Acl, by: Spending): Promise<void>
+  renewAcl(context: ObjectContext, acl: BoundAcl, by: Spending): Promise<void>
 }
 
 const BINDINGS_CACHED_MAX = 50_000
@@ -76,10 +78,11 @@ export function objectsOf(
     users: Pick<Users, 'byId'>
     buckets: Pick<Buckets, 'find'>
     jobs: Pick<Jobs, 'known'>
+    aclObjects: Pick<AclObjects, 'entries'>
     clock: () => number
   },
 ): Objects {
-  const { epochs, accounts, users, buckets, jobs, clock } = on
+  const { epochs, accounts, users, buckets, jobs, aclObjects, clock } = on
   // the ACL of a place, null where there is no row: this process alone writes them
   const rows = new Lru<string, string | null>(BINDINGS_CACHED_MAX)
   const rowOf = async (context: ObjectContext): Promise<string | null> => {
@@ -127,7 +130,7 @@ export function objectsOf(
     context: ObjectContext,
     stored: StoredObject,
     account: KnownAccount,
-  ): Promise<{ owner: string | null; acl: Acl }> => {
+  ): Promise<{ owner: string | null; acl: Acl | null }> => {
     let first: { owner: string; acl: string }
     if (context.job !== null) {
       const { order } = await jobs.known(context.job)
@@ -140,19 +143,21 @@ export function objectsOf(
         throw denied('its binding names an owner elsewhere')
     }
     const row = await rowOf(context)
-    return { owner: first.owner === '' ? null : first.owner, acl: readAcl(row ?? first.acl) }
+    const bound = readAcl(row ?? first.acl)
+    const acl = bound.kind === 'own' ? bound.acl : await aclObjects.entries(bound.id, bound.generation)
+    return { owner: first.owner === '' ? null : first.owner, acl }
   }
   const open: Objects['open'] = ({ envelope, stored, context, keys }) =>
     openObjectKey(keys.wrapKey, envelope, stored.coreHeader, context)
   /** @returns null: there is no row, and none was wanted */
   const change = async (
     context: ObjectContext,
-    acl: Acl,
+    acl: BoundAcl,
     by: Spending,
     { always }: { always: boolean },
-  ): Promise<BoundAcl | null> => {
+  ): Promise<AclInForce | null> => {
     const place = placeOf(context)
-    const text = encodeAcl(acl)
+    const text = encodeBoundAcl(acl)
     const done = await database.transaction().execute(async change => {
       const fresh = await spend(change, by, place, clock())
       const there = await change
@@ -210,13 +215,13 @@ function placeOf({ binding: _, ...place }: ObjectContext): Buffer {
   return objectContextHash(place)
 }
 
-export function bindingOf(owner: string | null, kind: Envelope['kind'], acl: Acl): Buffer {
-  return encodeBinding(owner, encodeAcl(kind === PART ? NO_ENTRIES : acl))
+export function bindingOf(owner: string | null, kind: Envelope['kind'], acl: BoundAcl): Buffer {
+  return encodeBinding(owner, kind === PART ? '' : encodeBoundAcl(acl))
 }
 
-function readAcl(text: string): Acl {
+function readAcl(text: string): BoundAcl {
   try {
-    return parseAcl(text)
+    return parseBoundAcl(text)
   } catch (cause) {
     if (cause instanceof AccessError) throw denied('its binding holds an ACL that cannot be read')
     throw cause

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
-import { type Acl, NO_ENTRIES, W } from '../../access/acl/acl.ts'
-import { mayDo, type Who } from '../../access/acl/decide.ts'
-import type { Directory } from '../../access/acl/grantees.ts'
+import { NO_ENTRIES as NONE, W } from '../../access/acl/acl.ts'
+import type { BoundAcl } from '../../access/acl/bound.ts'
+import type { Who } from '../../access/acl/decide.ts'
 import type { ObjectContext } from '../../format/context.ts'
 import {
   COMPOSITE,
@@ -15,8 +15,9 @@ import {
 import { sealMetadata } from '../../format/metadata.ts'
 import type { KeyRelease, ObjectPlace, WrapRequest } from '../../format/release.ts'
 import type { Accounts, KnownAccount } from './accounts.ts'
-import { anonymousObjectAcl, changedAcl, newObjectAcl } from './asked-acl.ts'
-import type { Bucket, Buckets } from './buckets.ts'
+import { type AskedAcls, type Asking, anonymousObjectAcl } from './asked-acl.ts'
+import type { BucketRights } from './bucket-rights.ts'
+import type { Buckets } from './buckets.ts'
 import { coversAcl, coversCreation, coversRead, coversWrite, type SignedTarget, samePlace } from './coverage.ts'
 import { type Epochs, NO_JOB } from './epochs.ts'
 import { type Bound, bindingOf, isWhole, mayChangeAcl, mayRead, type Objects } from './objects.ts'
@@ -33,10 +34,11 @@ export function releaseVerbs(on: {
   accounts: Accounts
   epochs: Epochs
   objects: Objects
-  buckets: Buckets
-  directory: Directory
+  buckets: Pick<Buckets, 'find'>
+  bucketRights: BucketRights
+  askedAcls: AskedAcls
 }): Verbs {
-  const { proofs, accounts, epochs, objects, buckets, directory } = on
+  const { proofs, accounts, epochs, objects, buckets, bucketRights, askedAcls } = on
 
   const accountOf = async (id: string): Promise<KnownAccount> => {
     const account = await accounts.byId(id)
@@ -75,7 +77,7 @@ export function releaseVerbs(on: {
       const fields = { kind, objectId, plaintextLength, bodyLength, digestId, digest, parts: request.parts }
       if (request.proof === null) {
         if (kind !== OBJECT || place.part !== undefined) throw denied('only an object is put without a proof')
-        const bucket = await requireWrite(place.bucket, ANONYMOUS)
+        const bucket = await bucketRights.require(place.bucket, ANONYMOUS, W)
         requireOneBody(request)
         checkBody(request, coreHeader, request.objectKey)
         const owner = await accountOf(bucket.account)
@@ -94,7 +96,7 @@ export function releaseVerbs(on: {
       checkBody(request, coreHeader, request.objectKey)
       const owner = await accountOf(judged.principal.account)
       const { user } = judged.principal
-      const acl = kind === PART ? NO_ENTRIES : await newAcl(asking, place)
+      const acl = kind === PART ? NO_ENTRIES : await newAcl({ ...asking, named: request.named }, place)
       const binding = bindingOf(user, kind, acl)
       const made = await sealFor(owner, request.objectKey, fields, coreHeader, place, binding, request.metadata)
       return { envelope: made.envelope, binding, account: owner.id }
@@ -112,7 +114,7 @@ export function releaseVerbs(on: {
       }
       return { principal, keys: (await objects.parts(bound, parts)).map(objects.open) }
     },
-    async rewrap({ proof, object, parts, destination, metadata }) {
+    async rewrap({ proof, object, parts, destination, metadata, named }) {
       const judged = await proofs.judge(proof)
       const target = needTarget(judged)
       if (
@@ -121,13 +123,13 @@ export function releaseVerbs(on: {
         !samePlace(target.copySource, object.place)
       )
         throw denied('the proof is no copy of this object to this name')
-      await requireWrite(destination.bucket, judged.who)
+      await bucketRights.require(destination.bucket, judged.who, W)
       const source = await readable(object, judged.who)
       if (source.envelope.kind === COMPOSITE && destination.part !== undefined)
         throw denied('a composite does not become a part')
       const owner = await accountOf(judged.principal.account)
       const { user } = judged.principal
-      const acl = destination.part === undefined ? await newAcl(judged, destination) : NO_ENTRIES
+      const acl = destination.part === undefined ? await newAcl({ ...judged, named }, destination) : NO_ENTRIES
       const copy = async (from: Bound, to: ObjectPlace, sealed: Uint8Array): Promise<Buffer> => {
         const { objectId, plaintextLength, bodyLength, digestId, digest, parts: list, kind: old } = from.envelope
         const kind = to.part === undefined ? old : PART
@@ -153,7 +155,7 @@ export function releaseVerbs(on: {
       const kind = destination.part === undefined ? source.envelope.kind : PART
       return { envelopes, binding: bindingOf(user, kind, acl), partBinding: bindingOf(user, PART, NO_ENTRIES) }
     },
-    async bind({ proof, object, document }) {
+    async bind({ proof, object, document, named }) {
       const judged = await proofs.judge(proof)
       const target = needTarget(judged)
       if (!coversAcl(target, object.place)) throw denied('the proof is for no change of this ACL')
@@ -161,23 +163,14 @@ export function releaseVerbs(on: {
       if (!isWhole(bound.envelope)) throw denied('a part has no ACL of its own')
       if (!mayChangeAcl(bound, judged.who)) throw denied('the binding does not give this caller WA')
       objects.open(bound).fill(0) // that there is such an object of that name
-      const acl = await changedAcl(judged.proof, document, 'object', bound, directory)
+      const { place } = object
+      const acl = await askedAcls.ofChange({ ...judged, named }, document, 'object', bound, place)
       return objects.setAcl(bound.context, acl, spendingOf(proof, judged.proof))
     },
   }
 
-  async function newAcl({ proof, principal }: Judged, { bucket }: ObjectPlace): Promise<Acl> {
-    return newObjectAcl(proof, principal.user, await buckets.find(bucket), directory)
-  }
-
-  /** @throws ReleaseError "denied" */
-  async function requireWrite(name: string, who: Who): Promise<Bucket> {
-    const bucket = await buckets.find(name)
-    if (bucket === null) throw denied('the bucket is not known here')
-    const { owner, acl } = bucket
-    if (!mayDo({ kind: 'bucket', owner, bucketOwner: owner, acl }, who, W))
-      throw denied('the bucket does not give this caller W')
-    return bucket
+  async function newAcl(asking: Judged & Asking, place: ObjectPlace): Promise<BoundAcl> {
+    return askedAcls.ofNewObject(asking, asking.principal.user, await buckets.find(place.bucket), place)
   }
 
   /** The request that began the upload that this one completes: what it asked for holds. */
@@ -195,6 +188,7 @@ export function releaseVerbs(on: {
 }
 
 const ANONYMOUS: Who = { kind: 'anonymous' }
+const NO_ENTRIES: BoundAcl = { kind: 'own', acl: NONE }
 
 function needTarget(judged: Judged): SignedTarget {
   if (judged.target === null) throw denied('the proof names no object')

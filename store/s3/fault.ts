@@ -16,6 +16,7 @@ const statuses = {
   InsufficientStorage: 507,
   InternalError: 500,
   InvalidAccessKeyId: 403,
+  InvalidAclObject: 400,
   InvalidArgument: 400,
   InvalidBucketName: 400,
   InvalidDigest: 400,
@@ -83,6 +84,7 @@ const accessCodes: Record<AccessFault, S3Code> = {
   'unknown-email': 'UnresolvableGrantByEmailAddress',
   'ambiguous-email': 'AmbiguousGrantByEmailAddress',
   'other-owner': 'AccessDenied',
+  'invalid-acl-object': 'InvalidAclObject',
   denied: 'AccessDenied',
 }
 

@@ -25,10 +25,10 @@ import {
   ACL_TEXT_LIMIT,
   type AclDropRequest,
   type AclGeneration,
+  type AclInForce,
   type AclObjectRequest,
   BINDING_LIMIT,
   type BindRequest,
-  type AclInForce,
   BUCKET_ACLS,
   type BucketBindRequest,
   type BucketFacts,
@@ -37,6 +37,7 @@ import {
   type ChunkProof,
   type JobAnswer,
   type KeyRelease,
+  type LiveAclObject,
   MEMBERSHIPS_MAX,
   type ObjectPlace,
   PROVE_BATCH,
@@ -141,11 +142,18 @@ const rewrap = record<RewrapRequest>({
 const bind = record<BindRequest>({ proof, object: stored, document, named: nullable(stored) })
 const aclObject = record<AclObjectRequest>({ proof, object: stored, document })
 const aclGeneration = record<AclGeneration>({ id: text(16), generation: count(), acl })
+const liveAclObject = record<LiveAclObject>({ id: text(16), generation: count(), acl, objectId: idOf() })
 const aclDrop = record<AclDropRequest>({ proof, place, objectId: idOf() })
 const bucket = text(255)
 const bucketRequest = record<BucketRequest>({ proof, bucket })
 const bucketOpen = record<BucketOpenRequest>({ proof, bucket, named: nullable(stored) })
-const bucketBind = record<BucketBindRequest>({ proof, bucket, named: nullable(stored), of: oneOf(BUCKET_ACLS), document })
+const bucketBind = record<BucketBindRequest>({
+  proof,
+  bucket,
+  named: nullable(stored),
+  of: oneOf(BUCKET_ACLS),
+  document,
+})
 const bucketFacts = record<BucketFacts>({
   owner: text(ACCOUNT_BYTES),
   account: text(ACCOUNT_BYTES),
@@ -213,6 +221,7 @@ export const RELEASE_CALLS: Calls<KeyRelease> = {
   },
   bind: { ask: args(bind), answer: record<AclInForce>({ acl, revision: count() }) },
   putAclObject: { ask: args(aclObject), answer: aclGeneration },
+  aclObjectAt: { ask: args(place), answer: nullable(liveAclObject) },
   dropAclObject: { ask: args(aclDrop), answer: nothing },
   openBucket: { ask: args(bucketOpen), answer: bucketFacts },
   bindBucket: { ask: args(bucketBind), answer: bucketFacts },

@@ -33,6 +33,8 @@ export interface KeyRelease {
   putAclObject(request: AclObjectRequest): Promise<AclGeneration>
   /** The object is not an ACL any more: what refers to it is its owner's alone. Doing it again changes nothing. */
   dropAclObject(request: AclDropRequest): Promise<void>
+  /** The ACL object of that name and what its live generation says; null: there is none. */
+  aclObjectAt(place: ObjectPlace): Promise<LiveAclObject | null>
   /** Makes a bucket the proof's user's, with the ACL that the signed request asks for. Fault `exists`: it is there, and whose it is. */
   openBucket(request: BucketOpenRequest): Promise<BucketFacts>
   /** Replaces a bucket's ACL, or the one that new objects get there. @returns what is in force now */
@@ -136,6 +138,7 @@ export type BindRequest = {
 /** `document`: the object's content, whose digest the request signed */
 export type AclObjectRequest = { proof: Uint8Array; object: StoredObject; document: Uint8Array }
 export type AclGeneration = { id: string; generation: number; acl: string }
+export type LiveAclObject = AclGeneration & { objectId: ObjectId }
 export type AclDropRequest = { proof: Uint8Array; place: ObjectPlace; objectId: ObjectId }
 /** The ACL's text as it is in force; `revision` grows with every change. */
 export type AclInForce = { acl: string; revision: number }

@@ -45,6 +45,7 @@ export function openRelease(path: string): KeyRelease & { close(): void } {
     rewrap: call(at => at.rewrap),
     bind: call(at => at.bind),
     putAclObject: call(at => at.putAclObject),
+    aclObjectAt: call(at => at.aclObjectAt),
     dropAclObject: call(at => at.dropAclObject),
     openBucket: call(at => at.openBucket),
     bindBucket: call(at => at.bindBucket),

@@ -33,6 +33,10 @@ export type KeptAcl = {
   acl: Acl
   /** names to show for the ids in it */
   names: ReadonlyMap<string, string>
+  /** `bucket/object#generation` of the ACL object that decides; null: entries of its own, or nowhere any more */
+  reference: string | null
+  /** what it refers to is gone: only the owner has rights */
+  dangling: boolean
 }
 
 /**
@@ -50,6 +54,17 @@ export interface AclStore extends ObjectStore {
    * @throws AccessError - the ACL cannot be had as it is asked for
    */
   setAcl(target: AclTarget, document: Uint8Array): Promise<boolean>
+  /**
+   * What refers to an ACL object: how many, and a page of names, buckets first.
+   * @param after - the last name of the page before
+   * @throws StoreError "forbidden" | "invalid-state" - it is no ACL object
+   */
+  referrers(query: {
+    bucket: string
+    key: string
+    after: string | null
+    limit: number
+  }): Promise<{ count: number; names: string[] }>
 }
 
 export function hasAcl(store: ObjectStore): store is AclStore {

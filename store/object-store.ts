@@ -188,6 +188,7 @@ export type StoreFault =
   | 'invalid-state' // there, but its content cannot be read here (closed epoch of a write-only job)
   | 'forbidden' // this store's rules say no
   | 'read-only' // sealed or locked: no write is accepted
+  | 'in-use' // others depend on it
   | 'full' // no room; nothing was acknowledged
   | 'busy' // try again
   | 'source-changed' // a file that was to be sealed is not what it was when it was looked at

@@ -1,5 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 import type { DatabaseKind } from './dialect.ts'
+import { addAclObjects, type HostedAclTables } from './hosted-acls.ts'
 import type { Migrations } from './open.ts'
 
 /**
@@ -15,6 +16,8 @@ export type HostedSchema = {
     /** the owner's */
     account: string
     acl: string
+    /** the ACL object that it refers to */
+    acl_ref: string | null
     default_acl: string | null
     acl_revision: number
     created_at: number
@@ -37,6 +40,9 @@ export type HostedSchema = {
     /** proof of the request that made it: the ACL comes from there */
     creation: Buffer
   }
+  acls: HostedAclTables['acls']
+  acl_generations: HostedAclTables['acl_generations']
+  staged_acls: HostedAclTables['staged_acls']
   /** how far the batches of an intake have come: each is taken once */
   intakes: { origin: string; position: number }
 }
@@ -64,6 +70,8 @@ export type ObjectRow = {
   owner: string
   /** in its text form, as the authority said it last; the higher revision counts */
   acl: string
+  /** the ACL object that it refers to */
+  acl_ref: string | null
   acl_revision: number
   /** of what came by drive: job "/" device, and the number of its commit there */
   origin: string | null
@@ -99,6 +107,7 @@ export type PartRow = {
 export const hostedMigrations: Migrations = kind => ({
   '0001-first': { up: (database: Kysely<unknown>) => first(database, kind) },
   '0002-acls': { up: (database: Kysely<unknown>) => addAcls(database, kind) },
+  '0003-acl-objects': { up: (database: Kysely<unknown>) => addAclObjects(database, kind) },
 })
 
 async function first(database: Kysely<unknown>, kind: DatabaseKind): Promise<void> {

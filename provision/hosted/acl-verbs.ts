@@ -1,63 +1,73 @@
-import { type Acl, R, RA, WA } from '../../access/acl/acl.ts'
-import { parseAcl } from '../../access/acl/text.ts'
+import { type Acl, NO_ENTRIES, R, RA, W, WA } from '../../access/acl/acl.ts'
 import type { KeyRelease } from '../../format/release.ts'
-import type { AclStore, AclTarget } from '../../store/ability.ts'
+import type { AclStore, AclTarget, KeptAcl } from '../../store/ability.ts'
+import { StoreError } from '../../store/object-store.ts'
+import { namedObject } from './acl-objects.ts'
+import { aclObjectAt, effectiveAcl, moveReference, referenceIn, shownReference } from './acl-rows.ts'
 import { bodyOf } from './reading.ts'
 import { asked } from './release-fault.ts'
 import {
+  allows,
   type BoundCaller,
   type BucketRow,
+  bucketResource,
   denied,
   findBucket,
   judgeRead,
-  mayUseBucket,
-  mayUseObject,
+  objectResource,
   requireKnown,
 } from './rights.ts'
-import { keyBytes, storedObject } from './rows.ts'
+import { keyBytes, keyText, storedObject } from './rows.ts'
 import type { Database, Shelf } from './shelf.ts'
 
-export type AclVerbs = Pick<AclStore, 'getAcl' | 'setAcl'>
+export type AclVerbs = Pick<AclStore, 'getAcl' | 'setAcl' | 'referrers'>
 
 /** ACLs of buckets and objects. The authority is told first, by the caller's own request: from its answer on the new one is in force. */
 export function aclVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCaller): AclVerbs {
   const { database } = shelf
-  const shown = async (owner: string, text: string) => {
-    const acl = parseAcl(text)
-    const ids = [...new Set([...(owner === '' ? [] : [owner]), ...idsIn(acl)])]
+  const shown = async (owner: string | null, text: string): Promise<KeptAcl> => {
+    const acl = await effectiveAcl(database, text)
+    const ids = [...new Set([...(owner === null ? [] : [owner]), ...idsIn(acl ?? NO_ENTRIES)])]
     const names = await asked(release.names(ids))
     const known = ids.flatMap((id, at): [string, string][] => {
       const name = names[at] ?? null
       return name === null ? [] : [[id, name]]
     })
-    return { owner: owner === '' ? null : owner, acl, names: new Map(known) }
+    const reference = referenceIn(text) === null ? null : await shownReference(database, text)
+    return { owner, acl: acl ?? NO_ENTRIES, names: new Map(known), reference, dangling: acl === null }
   }
   const setBucketAcl = async (home: BucketRow, of: AclTarget['of'], document: Uint8Array): Promise<void> => {
-    if (!mayUseBucket(home, caller, WA)) throw denied()
+    if (!allows(await bucketResource(database, home), caller, WA)) throw denied()
     const { proof } = requireKnown(caller)
-    const bound = await asked(release.bindBucket({ proof, bucket: home.name, of, document }))
-    await database
-      .updateTable('buckets')
-      .set({ acl: bound.acl, default_acl: bound.defaultAcl, acl_revision: bound.revision })
-      .where('name', '=', home.name)
+    const named = await namedObject(database, proof)
+    const bound = await asked(release.bindBucket({ proof, bucket: home.name, of, document, named }))
+    await database.transaction().execute(async change => {
+      const old = await findBucket(change, home.name)
       // changes that went on side by side: the last at the authority is the last here
-      .where('acl_revision', '<', bound.revision)
-      .execute()
+      if (old.acl_revision >= bound.revision) return
+      const acl_ref = referenceIn(bound.acl)
+      await change
+        .updateTable('buckets')
+        .set({ acl: bound.acl, acl_ref, default_acl: bound.defaultAcl, acl_revision: bound.revision })
+        .where('name', '=', home.name)
+        .execute()
+      await moveReference(change, old.acl_ref, acl_ref)
+    })
   }
   return {
     async getAcl({ bucket, key, of }) {
       const home = await findBucket(database, bucket)
       if (key === null) {
-        if (!mayUseBucket(home, caller, RA)) throw denied()
+        if (!allows(await bucketResource(database, home), caller, RA)) throw denied()
         return shown(home.owner, of === 'acl' ? home.acl : (home.default_acl ?? ''))
       }
       const row = await findObject(database, bucket, key)
       if (row === undefined) {
-        judgeRead(home, undefined, caller)
+        await judgeRead(database, home, undefined, caller)
         return null
       }
-      if (!mayUseObject(home, row, caller, RA)) throw denied()
-      return shown(row.owner, row.acl)
+      if (!allows(await objectResource(database, home, row), caller, RA)) throw denied()
+      return shown(row.owner === '' ? null : row.owner, row.acl)
     },
     async setAcl({ bucket, key, of }, document) {
       const home = await findBucket(database, bucket)
@@ -67,25 +77,86 @@ export function aclVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCaller)
       }
       const row = await findObject(database, bucket, key)
       if (row === undefined) {
-        if (!mayUseBucket(home, caller, R)) throw denied()
+        if (!allows(await bucketResource(database, home), caller, R)) throw denied()
         return false
       }
-      if (!mayUseObject(home, row, caller, WA)) throw denied()
+      if (!allows(await objectResource(database, home, row), caller, WA)) throw denied()
       const { proof } = requireKnown(caller)
       const object = storedObject(row, (await bodyOf(database, row.object_id)).core_header)
-      const { acl, revision } = await asked(release.bind({ proof, object, document }))
-      await database
-        .updateTable('objects')
-        .set({ acl, acl_revision: revision })
-        .where('bucket', '=', bucket)
-        .where('key', '=', keyBytes(key))
-        // an object that came meanwhile has an ACL of its own
-        .where('object_id', '=', row.object_id)
-        .where('acl_revision', '<', revision)
-        .execute()
+      const named = await namedObject(database, proof)
+      const { acl, revision } = await asked(release.bind({ proof, object, document, named }))
+      await database.transaction().execute(async change => {
+        const old = await change
+          .selectFrom('objects')
+          .select(['acl_ref', 'acl_revision'])
+          .where('bucket', '=', bucket)
+          .where('key', '=', keyBytes(key))
+          // an object that came meanwhile has an ACL of its own
+          .where('object_id', '=', row.object_id)
+          .executeTakeFirst()
+        if (old === undefined || old.acl_revision >= revision) return
+        const acl_ref = referenceIn(acl)
+        await change
+          .updateTable('objects')
+          .set({ acl, acl_ref, acl_revision: revision })
+          .where('bucket', '=', bucket)
+          .where('key', '=', keyBytes(key))
+          .execute()
+        await moveReference(change, old.acl_ref, acl_ref)
+      })
       return true
     },
+    async referrers({ bucket, key, after, limit }) {
+      const home = await findBucket(database, bucket)
+      const row = await findObject(database, bucket, key)
+      // who may change it or write it anew sees what it governs (rules 39, 41)
+      const may =
+        row !== undefined &&
+        (allows(await objectResource(database, home, row), caller, WA) ||
+          allows(await bucketResource(database, home), caller, W))
+      if (!may) throw denied()
+      const acl = await aclObjectAt(database, { bucket, key: keyBytes(key) })
+      if (acl === undefined) throw new StoreError('invalid-state', `${bucket}/${key} is no ACL object`)
+      return { count: acl.refs, names: await referring(database, acl.id, after, limit) }
+    },
   }
+}
+
+/** Buckets first, then objects by bucket and key. */
+async function referring(database: Database, id: string, after: string | null, limit: number): Promise<string[]> {
+  const [bucket = '', key = ''] = after === null ? [] : splitName(after)
+  const names: string[] = []
+  if (key === '')
+    for (const { name } of await database
+      .selectFrom('buckets')
+      .select('name')
+      .where('acl_ref', '=', id)
+      .where('name', '>', bucket)
+      .orderBy('name')
+      .limit(limit)
+      .execute())
+      names.push(name)
+  if (names.length === limit) return names
+  const objects = await database
+    .selectFrom('objects')
+    .select(['bucket', 'key'])
+    .where('acl_ref', '=', id)
+    .where(row =>
+      key === ''
+        ? row.lit(true)
+        : row.or([row('bucket', '>', bucket), row.and([row('bucket', '=', bucket), row('key', '>', keyBytes(key))])]),
+    )
+    .orderBy('bucket')
+    .orderBy('key')
+    .limit(limit - names.length)
+    .execute()
+  for (const each of objects) names.push(`${each.bucket}/${keyText(each.key)}`)
+  return names
+}
+
+function splitName(name: string): [bucket: string, key: string] {
+  const cut = name.indexOf('/')
+  return cut < 0 ? [name, ''] : [name.slice(0, cut), name.slice(cut + 1)]
 }
 
 function idsIn(acl: Acl): string[] {

@@ -1,9 +1,19 @@
 import { R } from '../../access/acl/acl.ts'
 import type { KeyRelease } from '../../format/release.ts'
 import { type ObjectStore, StoreError } from '../../store/object-store.ts'
+import { namedObject } from './acl-objects.ts'
+import { moveReference, referenceIn } from './acl-rows.ts'
 import { dropPartSet } from './commit.ts'
 import { asked } from './release-fault.ts'
-import { type BoundCaller, denied, findBucket, mayDelete, requireBucket, requireKnown } from './rights.ts'
+import {
+  type BoundCaller,
+  bucketResource,
+  denied,
+  findBucket,
+  mayDelete,
+  requireBucket,
+  requireKnown,
+} from './rights.ts'
 import type { Change, Shelf } from './shelf.ts'
 
 export type BucketVerbs = Pick<ObjectStore, 'listBuckets' | 'headBucket' | 'createBucket' | 'deleteBucket'>
@@ -34,20 +44,27 @@ export function bucketVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
       const there = await database.selectFrom('buckets').select('name').where('name', '=', bucket).executeTakeFirst()
       if (there !== undefined) throw new StoreError('bucket-exists', `bucket ${bucket} exists`)
       // the authority first: whose it is says who may; cut off here, its owner makes it again
-      const { owner, account, acl, defaultAcl, revision } = await asked(release.openBucket({ proof, bucket }))
-      const made = await database
-        .insertInto('buckets')
-        .values({
-          name: bucket,
-          owner,
-          account,
-          acl,
-          default_acl: defaultAcl,
-          acl_revision: revision,
-          created_at: createdAt.getTime(),
-        })
-        .onConflict(conflict => conflict.column('name').doNothing())
-        .executeTakeFirst()
+      const { owner, account, acl, defaultAcl, revision } = await asked(
+        release.openBucket({ proof, bucket, named: await namedObject(database, proof) }),
+      )
+      const made = await database.transaction().execute(async change => {
+        const made = await change
+          .insertInto('buckets')
+          .values({
+            name: bucket,
+            owner,
+            account,
+            acl,
+            acl_ref: referenceIn(acl),
+            default_acl: defaultAcl,
+            acl_revision: revision,
+            created_at: createdAt.getTime(),
+          })
+          .onConflict(conflict => conflict.column('name').doNothing())
+          .executeTakeFirst()
+        await moveReference(change, null, made.numInsertedOrUpdatedRows === 0n ? null : referenceIn(acl))
+        return made
+      })
       if (made.numInsertedOrUpdatedRows === 0n) throw new StoreError('bucket-exists', `bucket ${bucket} exists`)
       return { name: bucket, createdAt }
     },
@@ -55,12 +72,13 @@ export function bucketVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
       const { proof } = requireKnown(caller)
       const dead = await database.transaction().execute(async change => {
         const row = await findBucket(change, bucket)
-        if (!mayDelete(row, caller)) throw denied()
+        if (!mayDelete(await bucketResource(change, row), caller)) throw denied()
         const held = await change.selectFrom('objects').select('key').where('bucket', '=', bucket).limit(1).execute()
         if (held.length > 0) throw new StoreError('bucket-not-empty', `bucket ${bucket} holds objects`)
         // uploads left open go with it: they could never be completed
         const dead = await dropUploads(change, bucket)
         await change.deleteFrom('buckets').where('name', '=', bucket).execute()
+        await moveReference(change, row.acl_ref, null)
         return dead
       })
       await shelf.bury(dead)

@@ -1,5 +1,6 @@
 import { type ObjectRecord, type PutCondition, StoreError } from '../../store/object-store.ts'
 import type { BodyRow, ObjectRow } from '../database/hosted-schema.ts'
+import { aclObjectAt, moveReference } from './acl-rows.ts'
 import { recordOf } from './rows.ts'
 import type { Change } from './shelf.ts'
 
@@ -40,20 +41,37 @@ export async function placeObject(
   row: ObjectRow,
   condition?: PutCondition,
 ): Promise<{ record: ObjectRecord; dead: string[] }> {
-  const old = await change
-    .selectFrom('objects')
-    .select(['object_id', 'etag', 'part_set'])
-    .where('bucket', '=', row.bucket)
-    .where('key', '=', row.key)
-    .executeTakeFirst()
-  requireCondition(condition, old)
+  const old = await oldRow(change, row)
+  judgeCondition(condition, old)
+  const acl = await aclObjectAt(change, row)
+  if (acl !== undefined && acl.object_id !== row.object_id)
+    throw new StoreError('in-use', 'an ACL object is replaced by an ACL object, or deleted first')
   if (old !== undefined) await deleteRow(change, row)
   await change.insertInto('objects').values(row).execute()
+  await moveReference(change, old?.acl_ref ?? null, row.acl_ref)
   const dead = old === undefined ? [] : await dropContent(change, old)
   return { record: recordOf(row), dead }
 }
 
-function requireCondition(condition: PutCondition | undefined, old: { etag: string } | undefined): void {
+function oldRow(change: Change, name: { bucket: string; key: Buffer }) {
+  return change
+    .selectFrom('objects')
+    .select(['object_id', 'etag', 'part_set', 'acl_ref'])
+    .where('bucket', '=', name.bucket)
+    .where('key', '=', name.key)
+    .executeTakeFirst()
+}
+
+/** @throws StoreError "precondition-failed" */
+export async function requireCondition(
+  change: Change,
+  name: { bucket: string; key: Buffer },
+  condition: PutCondition | undefined,
+): Promise<void> {
+  judgeCondition(condition, await oldRow(change, name))
+}
+
+function judgeCondition(condition: PutCondition | undefined, old: { etag: string } | undefined): void {
   if (condition === undefined) return
   if ('absent' in condition ? old !== undefined : old?.etag !== condition.etag)
     throw new StoreError(
@@ -64,14 +82,12 @@ function requireCondition(condition: PutCondition | undefined, old: { etag: stri
 
 /** @returns blobs that nothing refers to any more; null: there was no such object */
 export async function removeObject(change: Change, name: { bucket: string; key: Buffer }): Promise<string[] | null> {
-  const old = await change
-    .selectFrom('objects')
-    .select(['object_id', 'part_set'])
-    .where('bucket', '=', name.bucket)
-    .where('key', '=', name.key)
-    .executeTakeFirst()
+  const old = await oldRow(change, name)
   if (old === undefined) return null
+  if ((await aclObjectAt(change, name)) !== undefined)
+    throw new StoreError('in-use', 'an ACL object is deleted by a request of its own')
   await deleteRow(change, name)
+  await moveReference(change, old.acl_ref, null)
   return dropContent(change, old)
 }
 
@@ -85,7 +101,7 @@ async function dropContent(change: Change, row: Pick<ObjectRow, 'object_id' | 'p
 }
 
 /** One row less refers to the body. @returns blobs that nothing refers to any more */
-async function dropBody(change: Change, objectId: string): Promise<string[]> {
+export async function dropBody(change: Change, objectId: string): Promise<string[]> {
   const body = await change
     .updateTable('bodies')
     .set(row => ({ refs: row('refs', '-', 1) }))

@@ -2,11 +2,13 @@ import { randomBytes } from 'node:crypto'
 import { W } from '../../access/acl/acl.ts'
 import { parseEnvelope } from '../../format/envelope.ts'
 import { encodeMetadata } from '../../format/metadata.ts'
-import { type KeyRelease, parseBinding } from '../../format/release.ts'
+import type { KeyRelease } from '../../format/release.ts'
 import type { CopyStore, ObjectName } from '../../store/ability.ts'
 import { isKey } from '../../store/key.ts'
 import { type ObjectAttributes, StoreError } from '../../store/object-store.ts'
 import type { ObjectRow, PartRow } from '../database/hosted-schema.ts'
+import { namedObject } from './acl-objects.ts'
+import { boundColumns } from './acl-rows.ts'
 import { findObject } from './acl-verbs.ts'
 import { placeObject, shareBody } from './commit.ts'
 import { bodyOf, partOf } from './reading.ts'
@@ -24,7 +26,7 @@ export function copyVerb(shelf: Shelf, release: KeyRelease, caller: BoundCaller)
   return {
     async copy(source, target, options) {
       const home = await findBucket(database, source.bucket)
-      const row = judgeRead(home, await findObject(database, source.bucket, source.key), caller)
+      const row = await judgeRead(database, home, await findObject(database, source.bucket, source.key), caller)
       if (row === null) return null
       await requireBucket(database, target.bucket, caller, W)
       const { proof, principal } = requireKnown(caller)
@@ -71,8 +73,7 @@ export function copyVerb(shelf: Shelf, release: KeyRelease, caller: BoundCaller)
           part_set: set,
           envelope: copied.envelope,
           binding: copied.binding,
-          ...parseBinding(copied.binding),
-          acl_revision: 0,
+          ...boundColumns(copied.binding),
           origin: null,
           sequence: null,
         }
@@ -96,6 +97,7 @@ async function rewrapAll(
   const object = storedObject(row, (await bodyOf(database, row.object_id)).core_header)
   const destination = { bucket: target.bucket, key: target.key }
   const list = row.part_set === null ? [] : parseEnvelope(row.envelope).parts
+  const named = await namedObject(database, proof)
   const out: Copied = { envelope: row.envelope, binding: row.binding, partBinding: row.binding, parts: [] }
   for (let at = 0; at === 0 || at < list.length; at += PARTS_AT_ONCE) {
     const rows: PartRow[] = []
@@ -112,7 +114,7 @@ async function rewrapAll(
       })
     }
     const { envelopes, binding, partBinding } = await asked(
-      release.rewrap({ proof, object, parts, destination, metadata }),
+      release.rewrap({ proof, object, parts, destination, metadata, named }),
     )
     const [envelope, ...made] = envelopes
     if (envelope === undefined || made.length !== rows.length)

@@ -12,7 +12,7 @@ import {
 } from '../../store/object-store.ts'
 import { type Found, findPinned, openObject } from './reading.ts'
 import { asked } from './release-fault.ts'
-import { type BoundCaller, denied, findBucket, judgeRead, mayUseObject } from './rights.ts'
+import { allows, type BoundCaller, denied, findBucket, judgeRead } from './rights.ts'
 import { keyBytes, recordOf } from './rows.ts'
 import type { Shelf } from './shelf.ts'
 
@@ -29,7 +29,7 @@ export async function getObject(
 ): Promise<ObjectRead | null> {
   const found = await findPinned(shelf, bucket, keyBytes(key))
   if (found === null) {
-    judgeRead(await findBucket(shelf.database, bucket), undefined, caller)
+    await judgeRead(shelf.database, await findBucket(shelf.database, bucket), undefined, caller)
     return null
   }
   return freeing(found, async () => {
@@ -49,7 +49,7 @@ export async function getObject(
 export function getUnjudged(shelf: Shelf, release: KeyRelease, { proof, likely }: Unjudged): ObjectStore['get'] {
   return async (bucket, key, wanted) => {
     const found = await findPinned(shelf, bucket, keyBytes(key))
-    if (found !== null && mayUseObject(found.home, found.row, { proof, principal: likely }, R)) {
+    if (found !== null && allows(found.resource, { proof, principal: likely }, R)) {
       const record = recordOf(found.row)
       const chosen = await freeing(found, async () => wantedOf(wanted, record))
       if (chosen !== 'nothing') return read(shelf, release, proof, found, record, chosen)
@@ -75,8 +75,8 @@ async function read(
   return { record, body }
 }
 
-function requireRead({ home, row }: Found, caller: BoundCaller): void {
-  if (!mayUseObject(home, row, caller, R)) throw denied()
+function requireRead({ resource }: Found, caller: BoundCaller): void {
+  if (!allows(resource, caller, R)) throw denied()
 }
 
 /** Lets the blobs go when the work throws. */

@@ -183,6 +183,7 @@ function objectRow(object: RegisteredObject, key: Buffer, set: string | null, or
     binding: NONE,
     owner: object.account,
     acl: object.acl,
+    acl_ref: null,
     acl_revision: 0,
     origin,
     sequence: object.sequence,

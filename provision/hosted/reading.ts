@@ -1,3 +1,4 @@
+import type { Resource } from '../../access/acl/decide.ts'
 import { openBody, openHeldBody } from '../../format/body-opening.ts'
 import { asBuffer } from '../../format/bytes.ts'
 import { parseEnvelope } from '../../format/envelope.ts'
@@ -10,7 +11,7 @@ import { SMALL_READ_BYTES } from '../../store/range-file.ts'
 import type { BodyRow, ObjectRow, PartRow } from '../database/hosted-schema.ts'
 import { joinedSeeker, seeker } from '../database/rows.ts'
 import { asked } from './release-fault.ts'
-import { denied, findBucket, type Home, meansBucketOwner } from './rights.ts'
+import { denied, findBucket, type Home, objectResource } from './rights.ts'
 import { BODY_COLUMNS, OBJECT_COLUMNS, storedObject, storedPart } from './rows.ts'
 import type { Change, Database, Shelf } from './shelf.ts'
 
@@ -26,7 +27,7 @@ const NOBODY: Home = { owner: null }
 /** Where a body lies, and its core header. */
 type BodyPlace = Omit<BodyRow, 'refs'>
 /** Everything of an object that a read needs, its blobs pinned till `free`. */
-export type Found = { home: Home; row: ObjectRow; body: BodyPlace; free: () => void }
+export type Found = { resource: Resource; row: ObjectRow; body: BodyPlace; free: () => void }
 
 /** Looks an object up and pins it, while nothing else can come to the database. */
 export async function findPinned(shelf: Shelf, bucket: string, key: Buffer): Promise<Found | null> {
@@ -37,8 +38,10 @@ export async function findPinned(shelf: Shelf, bucket: string, key: Buffer): Pro
     if (offset === null || length === null || core_header === null) throw unrecorded(row.object_id)
     const body = { object_id: row.object_id, blob, offset, length, core_header }
     const blobs = row.part_set === null ? [body.blob ?? ''] : await blobsOfParts(database, row.part_set)
-    const home = meansBucketOwner(row) ? await findBucket(database, bucket) : NOBODY
-    return { home, row, body, free: shelf.pin(blobs) }
+    // only a list that names him needs to know who the bucket's owner is
+    const home = row.acl_ref !== null || row.acl.includes('bucket-owner') ? await findBucket(database, bucket) : NOBODY
+    const resource = await objectResource(database, home, row)
+    return { resource, row, body, free: shelf.pin(blobs) }
   })
 }
 

@@ -32,6 +32,7 @@ export function registrationOf(shelf: Shelf): Registration {
           owner: account,
           account,
           acl: 'private',
+          acl_ref: null,
           default_acl: null,
           acl_revision: 0,
           created_at: shelf.clock().getTime(),

@@ -1,10 +1,10 @@
 import { ALL_RIGHTS, R, type Right, type Rights } from '../../access/acl/acl.ts'
-import { rightsOf, type Who } from '../../access/acl/decide.ts'
-import { parseAcl } from '../../access/acl/text.ts'
+import { type Resource, rightsOf, type Who } from '../../access/acl/decide.ts'
 import type { Principal } from '../../format/release.ts'
 import { StoreError } from '../../store/object-store.ts'
 import type { HostedSchema } from '../database/hosted-schema.ts'
 import { seeker } from '../database/rows.ts'
+import { effectiveAcl } from './acl-rows.ts'
 import type { RecordRow } from './rows.ts'
 import type { Change, Database } from './shelf.ts'
 
@@ -15,13 +15,7 @@ import type { Change, Database } from './shelf.ts'
 export type BoundCaller = { proof: Uint8Array; principal: Principal } | null
 export type BucketRow = HostedSchema['buckets']
 export type ObjectRights = Pick<RecordRow, 'owner' | 'acl'>
-
 export type Home = { owner: string | null }
-
-/** Whether deciding by it needs to know whose the bucket is. */
-export function meansBucketOwner({ acl }: ObjectRights): boolean {
-  return acl.includes('bucket-owner')
-}
 
 const ANONYMOUS: Who = { kind: 'anonymous' }
 
@@ -31,29 +25,31 @@ function whoOf(caller: BoundCaller): Who {
   return { kind: 'known', id: user, groups: new Set(groups), domains: new Set(domains) }
 }
 
-export function mayUseBucket(row: BucketRow, caller: BoundCaller, right: Right): boolean {
-  return (bucketRights(row, caller) & right) !== 0
+/** An object with the entries that decide at this moment. @param home - the bucket that it lies in */
+export async function objectResource(
+  database: Database | Change,
+  home: Home,
+  { owner, acl }: ObjectRights,
+): Promise<Resource> {
+  const effective = await effectiveAcl(database, acl)
+  return { kind: 'object', owner: owner === '' ? null : owner, bucketOwner: home.owner, acl: effective }
 }
 
-/** @param home - the bucket that it lies in; its owner may be left out where the ACL does not mean him */
-export function mayUseObject(home: Home, row: ObjectRights, caller: BoundCaller, right: Right): boolean {
-  const { owner, acl } = row
-  const resource = {
-    kind: 'object',
-    owner: owner === '' ? null : owner,
-    bucketOwner: home.owner,
-    acl: parseAcl(acl),
-  } as const
-  return (rightsOf(resource, whoOf(caller)) & right) !== 0
+export async function bucketResource(database: Database | Change, { owner, acl }: BucketRow): Promise<Resource> {
+  return { kind: 'bucket', owner, bucketOwner: owner, acl: await effectiveAcl(database, acl) }
+}
+
+export function allows(resource: Resource, caller: BoundCaller, right: Right): boolean {
+  return (rightsTo(resource, caller) & right) !== 0
 }
 
 /** Its owner, or whoever has all four rights (rule 18). */
-export function mayDelete(row: BucketRow, caller: BoundCaller): boolean {
-  return bucketRights(row, caller) === ALL_RIGHTS
+export function mayDelete(bucket: Resource, caller: BoundCaller): boolean {
+  return rightsTo(bucket, caller) === ALL_RIGHTS
 }
 
-function bucketRights({ owner, acl }: BucketRow, caller: BoundCaller): Rights {
-  return rightsOf({ kind: 'bucket', owner, bucketOwner: owner, acl: parseAcl(acl) }, whoOf(caller))
+function rightsTo(resource: Resource, caller: BoundCaller): Rights {
+  return rightsOf(resource, whoOf(caller))
 }
 
 export function denied(): StoreError {
@@ -62,7 +58,7 @@ export function denied(): StoreError {
 
 const bucketByName = seeker<BucketRow>(
   'buckets',
-  ['name', 'owner', 'account', 'acl', 'default_acl', 'acl_revision', 'created_at'],
+  ['name', 'owner', 'account', 'acl', 'acl_ref', 'default_acl', 'acl_revision', 'created_at'],
   ['name'],
 )
 
@@ -81,11 +77,11 @@ export async function requireBucket(
   right: Right,
 ): Promise<BucketRow> {
   const row = await findBucket(database, bucket)
-  if (!mayUseBucket(row, caller, right)) throw denied()
+  if (!allows(await bucketResource(database, row), caller, right)) throw denied()
   return row
 }
 
-/** Known callers only: nothing anonymous is ever written. @throws StoreError "forbidden" */
+/** Known callers only. @throws StoreError "forbidden" */
 export function requireKnown(caller: BoundCaller): NonNullable<BoundCaller> {
   if (caller === null) throw denied()
   return caller
@@ -95,15 +91,16 @@ export function requireKnown(caller: BoundCaller): NonNullable<BoundCaller> {
  * What the caller may see of an object: null when it is not there and the caller may list.
  * @throws StoreError "forbidden" - also for a missing object, to whom may not list: nothing is learned by asking
  */
-export function judgeRead<Row extends ObjectRights>(
+export async function judgeRead<Row extends ObjectRights>(
+  database: Database | Change,
   bucket: BucketRow,
   row: Row | undefined,
   caller: BoundCaller,
-): Row | null {
+): Promise<Row | null> {
   if (row === undefined) {
-    if (!mayUseBucket(bucket, caller, R)) throw denied()
+    if (!allows(await bucketResource(database, bucket), caller, R)) throw denied()
     return null
   }
-  if (!mayUseObject(bucket, row, caller, R)) throw denied()
+  if (!allows(await objectResource(database, bucket, row), caller, R)) throw denied()
   return row
 }

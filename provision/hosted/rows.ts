@@ -41,6 +41,7 @@ export const OBJECT_COLUMNS: readonly (keyof ObjectRow)[] = [
     'binding',
     'owner',
     'acl',
+    'acl_ref',
     'acl_revision',
     'origin',
     'sequence',

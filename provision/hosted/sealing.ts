@@ -4,7 +4,7 @@ import { newId, type ObjectId } from '../../format/bytes.ts'
 import { BLAKE3_256, startDigest } from '../../format/digest.ts'
 import type { EnvelopeKind } from '../../format/envelope.ts'
 import { encodeMetadata, type ObjectMetadata } from '../../format/metadata.ts'
-import type { KeyRelease, ObjectPlace, Wrapped } from '../../format/release.ts'
+import type { KeyRelease, ObjectPlace, StoredObject, Wrapped } from '../../format/release.ts'
 import { asked } from './release-fault.ts'
 import type { Shelf } from './shelf.ts'
 
@@ -58,7 +58,7 @@ export async function wrapSealed(
   release: KeyRelease,
   proof: Uint8Array | null,
   sealed: Sealed,
-  what: { kind: EnvelopeKind; place: ObjectPlace; metadata: ObjectMetadata },
+  what: { kind: EnvelopeKind; place: ObjectPlace; metadata: ObjectMetadata; named: StoredObject | null },
 ): Promise<Wrapped> {
   const { summary, coreHeader, objectKey } = sealed
   try {
@@ -77,6 +77,7 @@ export async function wrapSealed(
         parts: [],
         metadata: encodeMetadata(what.metadata),
         objectKey,
+        named: what.named,
       }),
     )
   } finally {

@@ -1,5 +1,7 @@
 import type { KeyRelease } from '../../format/release.ts'
+import { StoreError } from '../../store/object-store.ts'
 import { type Face, s3Face } from '../../store/s3/face.ts'
+import { finishStaged } from './acl-objects.ts'
 import { boundStore, type HostedStore } from './bound-store.ts'
 import { hostedGate } from './gate.ts'
 import { getUnjudged, type Unjudged } from './get-verb.ts'
@@ -34,6 +36,16 @@ export type Hosted = {
 export async function openHosted(config: HostedConfig, release: KeyRelease): Promise<Hosted> {
   const { directory, clock, region, hostSuffix, onError } = config
   const shelf = await openShelf({ directory, clock })
+  try {
+    // what a crash left between the authority and the tables
+    await finishStaged(shelf, release)
+  } catch (error) {
+    // the authority is away: until it is asked again both decide by what they know, and both must say yes
+    if (!(error instanceof StoreError && error.fault === 'busy')) {
+      await shelf.close()
+      throw error
+    }
+  }
   const store = (caller: BoundCaller) => boundStore(shelf, release, caller)
   // all but its one verb is as for nobody
   const nobody = store(null)

@@ -4,7 +4,7 @@ import { newId, type ObjectId } from '../../format/bytes.ts'
 import { SHA_256 } from '../../format/digest.ts'
 import { COMPOSITE, type CompositePart, encodeParts, PART, parseEnvelope } from '../../format/envelope.ts'
 import { encodeMetadata } from '../../format/metadata.ts'
-import { type KeyRelease, parseBinding } from '../../format/release.ts'
+import type { KeyRelease } from '../../format/release.ts'
 import { leastPartBytes, mostParts } from '../../store/indexed-uploads.ts'
 import { isKey } from '../../store/key.ts'
 import {
@@ -16,6 +16,8 @@ import {
 } from '../../store/object-store.ts'
 import { requireLength } from '../../store/shelf.ts'
 import type { HostedSchema, PartRow } from '../database/hosted-schema.ts'
+import { namedObject } from './acl-objects.ts'
+import { boundColumns } from './acl-rows.ts'
 import { addBlob, addBody, dropPartSet, dropParts, placeObject } from './commit.ts'
 import { asked } from './release-fault.ts'
 import { type BoundCaller, requireBucket, requireKnown } from './rights.ts'
@@ -67,7 +69,12 @@ export function uploadVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
         const place = { bucket: upload.bucket, key: keyText(upload.key), part: { upload: id, number } }
         const plain = { headers: {}, metadata: {} }
         const metadata = metadataOf(place, plain, finished, modifiedAt, sealed.digest)
-        const { envelope, binding } = await wrapSealed(release, proof, sealed, { kind: PART, place, metadata })
+        const { envelope, binding } = await wrapSealed(release, proof, sealed, {
+          kind: PART,
+          place,
+          metadata,
+          named: null,
+        })
         row = {
           object_id: sealed.summary.objectId,
           part_set: id,
@@ -125,6 +132,7 @@ export function uploadVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
         release.wrap({
           proof,
           creation: upload.creation,
+          named: await namedObject(database, upload.creation),
           kind: COMPOSITE,
           objectId,
           coreHeader: Buffer.alloc(0),
@@ -171,8 +179,7 @@ export function uploadVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
             part_set: id,
             envelope,
             binding,
-            ...parseBinding(binding),
-            acl_revision: 0,
+            ...boundColumns(binding),
             origin: null,
             sequence: null,
           },

@@ -14,7 +14,7 @@ import type { Proofs } from './proofs.ts'
 import { denied } from './refusal.ts'
 import { spendingOf } from './spent.ts'
 
-type Verbs = Pick<KeyRelease, 'putAclObject' | 'dropAclObject'>
+type Verbs = Pick<KeyRelease, 'putAclObject' | 'dropAclObject' | 'aclObjectAt'>
 
 const CONSENT = 'x-storage-acl-consent'
 
@@ -44,6 +44,13 @@ export function aclObjectVerbs(on: {
       const made = { objectId, owner: bound.owner, consent: consentOf(judged.proof), acl }
       const { id, generation } = await aclObjects.put(place, made, spendingOf(proof, judged.proof))
       return { id, generation, acl: encodeAcl(acl) }
+    },
+    async aclObjectAt(place) {
+      const found = await aclObjects.at(place)
+      const acl = found === null ? null : await aclObjects.entries(found.id, null)
+      if (found === null || acl === null) return null
+      const { id, generation, objectId } = found
+      return { id, generation, objectId, acl: encodeAcl(acl) }
     },
     async dropAclObject({ proof, place, objectId }) {
       const judged = await proofs.judge(proof)

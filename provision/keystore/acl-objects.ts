@@ -1,6 +1,7 @@
 import type { Kysely, Transaction } from 'kysely'
 import type { Acl } from '../../access/acl/acl.ts'
 import { encodeAcl, parseAcl } from '../../access/acl/text.ts'
+import type { ObjectId } from '../../format/bytes.ts'
 import type { KeystoreSchema } from '../database/keystore-schema.ts'
 import { seeker } from '../database/rows.ts'
 import { Lru } from './lru.ts'
@@ -10,7 +11,7 @@ import { type Spending, spend } from './spent.ts'
 /** An object that is the ACL of others. Its id stays when it is overwritten, and is nobody's any more once it is gone (rules 32, 34, 39). */
 export type AclObject = {
   id: string
-  objectId: string
+  objectId: ObjectId
   generation: number
   /** user */
   owner: string
@@ -79,7 +80,10 @@ export function aclObjectsOf(database: Kysely<KeystoreSchema>, clock: () => numb
           .values(row)
           .onConflict(conflict => conflict.column('id').doUpdateSet(row))
           .execute()
-        await change.insertInto('acl_generations').values({ id, generation, acl: encodeAcl(acl) }).execute()
+        await change
+          .insertInto('acl_generations')
+          .values({ id, generation, acl: encodeAcl(acl) })
+          .execute()
         return row
       }) // commit point: from here on it is in force for all that refer to it
       live.delete(done.id)
@@ -99,8 +103,9 @@ export function aclObjectsOf(database: Kysely<KeystoreSchema>, clock: () => numb
 }
 
 function aclObject(row: KeystoreSchema['acl_objects']): AclObject {
-  const { id, object_id: objectId, generation, owner, consent } = row
-  return { id, objectId, generation, owner, consent: consent !== 0 }
+  const { id, object_id, generation, owner, consent } = row
+  // written by this room from an id
+  return { id, objectId: object_id as ObjectId, generation, owner, consent: consent !== 0 }
 }
 
 function placeOf({ bucket, key }: AclPlace): Buffer {

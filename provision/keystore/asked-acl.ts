@@ -56,7 +56,10 @@ export function askedAclsOf(on: { directory: Directory; objects: Objects; aclObj
     const flags = flagsOfHeaders(asking.proof.headers)
     if (ask.kind === 'none' || ask.kind === 'named') {
       if (flags.specificOverrides)
-        throw new AccessError('acl-sources', 'x-storage-acl-flags goes with an ACL that is written out, and there is none')
+        throw new AccessError(
+          'acl-sources',
+          'x-storage-acl-flags goes with an ACL that is written out, and there is none',
+        )
       return ask.kind === 'none' ? null : named(ask, asking, parties, place)
     }
     if (ask.kind === 'canned') {
@@ -126,7 +129,13 @@ export function askedAclsOf(on: { directory: Directory; objects: Objects; aclObj
       if (inHeaders.kind !== 'none')
         throw new AccessError('acl-sources', 'an ACL is asked for in one way: a header and a document came together')
       requireSigned(proof, document)
-      const own = await asked(parseAclDocument(document, on === 'bucket' ? 'bucket' : 'object'), asking, on, parties, place)
+      const own = await asked(
+        parseAclDocument(document, on === 'bucket' ? 'bucket' : 'object'),
+        asking,
+        on,
+        parties,
+        place,
+      )
       if (own === null) throw denied('a document that asks for nothing')
       return own
     },

@@ -54,9 +54,12 @@ export function auditedRelease(inner: KeyRelease, audit: Audit): KeyRelease {
       const about = () => `${named(request.object.place)}, a document of ${request.document.length} bytes`
       return told({ what: 'acl object', who: () => signer(request.proof), about }, () => inner.putAclObject(request))
     },
+    aclObjectAt: inner.aclObjectAt,
     dropAclObject: request => {
       const about = () => named(request.place)
-      return told({ what: 'acl object drop', who: () => signer(request.proof), about }, () => inner.dropAclObject(request))
+      return told({ what: 'acl object drop', who: () => signer(request.proof), about }, () =>
+        inner.dropAclObject(request),
+      )
     },
     openBucket: request => told(ofBucket('bucket open', request), () => inner.openBucket(request)),
     bindBucket: request => told(ofBucket(`bucket ${request.of}`, request), () => inner.bindBucket(request)),

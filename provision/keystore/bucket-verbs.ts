@@ -59,7 +59,8 @@ export function bucketVerbs(on: {
       const there = await buckets.find(bucket)
       if (there === null) return
       // its owner, or whoever has all four rights (rule 18)
-      if ((await bucketRights.of(there, judged.who)) !== ALL_RIGHTS) throw denied("the bucket is not this caller's to delete")
+      if ((await bucketRights.of(there, judged.who)) !== ALL_RIGHTS)
+        throw denied("the bucket is not this caller's to delete")
       await buckets.close(bucket)
     },
   }

@@ -2,11 +2,12 @@ import { FULL, makeAcl } from '../../access/acl/acl.ts'
 import { askOfHeaders, flagsOfHeaders, flagsText } from '../../access/acl/headers.ts'
 import { type AclTarget, hasAcl, type KeptAcl } from '../ability.ts'
 import { googleAclDocument, type ShownAcl, s3AclDocument } from './acl-out.ts'
-import { type BucketCall, type Call, emptyResponse, xmlResponse } from './call.ts'
+import { type BucketCall, type Call, emptyResponse, type ObjectCall, readCount, xmlResponse } from './call.ts'
 import { S3Error } from './fault.ts'
 import { header, type S3Request, type S3Response } from './message.ts'
 import { openPayload } from './payload.ts'
 import { readSmall } from './xml-in.ts'
+import { element } from './xml-out.ts'
 
 type AclCall = BucketCall & { key: string | null }
 
@@ -22,7 +23,6 @@ const MEANINGLESS = ['private', 'public-read']
 export function checkAskedAcl({ request, store, admission }: Pick<Call, 'request' | 'store' | 'admission'>): void {
   const ask = askOfHeaders(request.headers)
   flagsOfHeaders(request.headers)
-  if (ask.kind === 'named') throw new S3Error('NotImplemented', 'Objects as ACLs are not kept here.')
   if (ask.kind === 'none') return
   // what nobody signed anybody could have written into it on the way
   if (admission.principal === null) throw new S3Error('AccessDenied', 'An ACL is asked for by a signed request only.')
@@ -38,6 +38,8 @@ export async function getAcl(call: AclCall, of: AclTarget['of'] = 'acl'): Promis
   const shown: ShownAcl = { on: key === null && of === 'acl' ? 'bucket' : 'object', ...kept }
   const flags = flagsText(kept.acl)
   const headers: [string, string][] = flags === null ? [] : [['x-storage-acl-flags', flags]]
+  if (kept.reference !== null) headers.push(['x-storage-acl-reference', kept.reference])
+  if (kept.dangling) headers.push(['x-storage-acl-state', 'dangling'])
   if (of === 'acl' && !speaksGoogle(request)) return xmlResponse(s3AclDocument(shown), headers)
   // a default has no owner: each new object adds its own
   const { document, exact } = googleAclDocument(of === 'acl' ? shown : { ...shown, owner: null })
@@ -57,6 +59,18 @@ export async function putAcl(call: AclCall, of: AclTarget['of'] = 'acl'): Promis
   return emptyResponse(200)
 }
 
+const REFERRERS_PAGE = 1000
+
+/** What an ACL object governs, a page at a time. */
+export async function listReferrers(call: ObjectCall): Promise<S3Response> {
+  const { store, bucket, key, query } = call
+  if (!hasAcl(store)) throw new S3Error('NotImplemented', 'This store keeps no ACLs.')
+  const limit = readCount(query, 'max-keys', REFERRERS_PAGE, REFERRERS_PAGE)
+  const { count, names } = await store.referrers({ bucket, key, after: query.get('marker') ?? null, limit })
+  const items = names.map(name => element('Referrer', name))
+  return xmlResponse(element('Referrers', [element('Count', count), ...items]))
+}
+
 /** What a store without ACLs has to show. */
 async function ownersAlone({ store, bucket, key, admission }: AclCall): Promise<KeptAcl | null> {
   const there = key === null ? await store.headBucket(bucket) : await store.head(bucket, key)
@@ -64,7 +78,7 @@ async function ownersAlone({ store, bucket, key, admission }: AclCall): Promise<
   if (there === null) return null
   const { id, displayName } = admission.principal ?? { id: 'anonymous', displayName: 'anonymous' }
   const acl = makeAcl([{ scope: { kind: 'user', id }, rights: FULL }])
-  return { owner: id, acl, names: new Map([[id, displayName]]) }
+  return { owner: id, acl, names: new Map([[id, displayName]]), reference: null, dangling: false }
 }
 
 /** Which of two documents a client wants to read: that of whose headers it sends. */

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { getAcl, putAcl } from './acl-verbs.ts'
+import { getAcl, listReferrers, putAcl } from './acl-verbs.ts'
 import {
   bucketLocation,
   bucketVersioning,
@@ -162,6 +162,8 @@ function routeObject(verb: string, name: string, call: ObjectCall): Promise<S3Re
       return getAcl(call)
     case 'PUT ?acl':
       return putAcl(call)
+    case 'GET ?referrers':
+      return listReferrers(call)
     case 'POST ?uploads':
       return createUpload(call)
     case 'PUT ?uploadId':

@@ -5,6 +5,7 @@ import { element, xmlDocument } from './xml-out.ts'
 /** Codes the face itself answers with, and their statuses. */
 const statuses = {
   AccessDenied: 403,
+  AclObjectInUse: 409,
   AmbiguousGrantByEmailAddress: 400,
   AuthorizationHeaderMalformed: 400,
   BadDigest: 400,
@@ -61,6 +62,7 @@ const storeCodes: Record<StoreFault, S3Code> = {
   'invalid-state': 'InvalidObjectState',
   forbidden: 'AccessDenied',
   'read-only': 'AccessDenied',
+  'in-use': 'AclObjectInUse',
   full: 'InsufficientStorage',
   busy: 'SlowDown',
   'source-changed': 'InternalError',

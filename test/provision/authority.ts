@@ -271,6 +271,13 @@ export function openAuthority(): Authority {
       return { acl, revision: acls.nextRevision() }
     },
     ...acls.calls,
+    async putAclObject() {
+      throw new ReleaseError('denied', 'no ACL objects here')
+    },
+    async dropAclObject() {},
+    async aclObjectAt() {
+      return null
+    },
     async names(ids) {
       return ids.map(id => [...keys.values()].find(each => each.account === id)?.name ?? null)
     },

@@ -202,7 +202,8 @@ test('the owner changes the ACL by a signed header, at once, and the envelope st
   const { release } = fixture.authority
   const change = (who: typeof owner, acl: string, query = 'acl') =>
     proofOf(who, 'PUT', place, { query, headers: [['x-amz-acl', acl]] })
-  const bind = (proof: Buffer) => faultOf(release.bind({ proof, object: object.stored, document: Buffer.alloc(0) }))
+  const bind = (proof: Buffer) =>
+    faultOf(release.bind({ proof, object: object.stored, document: Buffer.alloc(0), named: null }))
   assert.is(await bind(change(stranger, 'public-read')), 'denied')
   assert.is(await bind(change(owner, 'public-read', '')), 'denied', 'a PUT of the object')
   assert.is(await bind(change(owner, 'public-read')), 'none')

@@ -56,6 +56,7 @@ function wrapRequest(who: Member, place: ObjectPlace, more: Partial<WrapRequest>
     parts: [],
     metadata: Buffer.from('metadata'),
     objectKey,
+    named: null,
     ...more,
   }
 }
@@ -94,7 +95,7 @@ const read = async (who: Member | null, object: StoredObject, parts: StoredObjec
   return (await release().release({ proof, object, parts })).keys
 }
 const openBucket = (who: Member, bucket: string) =>
-  release().openBucket({ proof: proofOf(who, 'PUT', { bucket, key: '' }), bucket })
+  release().openBucket({ proof: proofOf(who, 'PUT', { bucket, key: '' }), bucket, named: null })
 const closeBucket = (who: Member, bucket: string) =>
   release().closeBucket({ proof: proofOf(who, 'DELETE', { bucket, key: '' }), bucket })
 const withAcl = (acl: string) => ({ headers: [['x-amz-acl', acl]] as [string, string][] })
@@ -196,6 +197,7 @@ test("a copy needs R on its source and becomes the copier's; the source stays as
     parts: [],
     destination: to,
     metadata: Buffer.from('m'),
+    named: null,
   }
   assert.is(await faultOf(release().rewrap(copy)), 'denied', 'nobody has opened a bucket of that name')
   await openBucket(anna, 'c')
@@ -231,6 +233,7 @@ test('a copy of what came by drive carries its parts, and its binding is its own
     parts: parts.map(part => ({ object: part.stored, metadata: none })),
     destination: to,
     metadata: none,
+    named: null,
   })
   assert.is(envelopes.length, 3)
   const [copy, ...copies] = [whole, ...parts].map(({ stored }, at): StoredObject => {
@@ -243,7 +246,7 @@ test('a copy of what came by drive carries its parts, and its binding is its own
     parts.map(part => part.objectKey),
   )
   const opened = proofOf(anna, 'PUT', to, { query: 'acl', ...withAcl('public-read') })
-  await release().bind({ proof: opened, object: copy, document: none })
+  await release().bind({ proof: opened, object: copy, document: none, named: null })
   assert.equal(
     await read(null, copy, copies),
     parts.map(part => part.objectKey),

@@ -1,0 +1,149 @@
+import { parseAclDocument } from '../../access/acl/document.ts'
+import { askOfHeaders } from '../../access/acl/headers.ts'
+import { AccessError } from '../../access/fault.ts'
+import type { ObjectId } from '../../format/bytes.ts'
+import type { KeyRelease, StoredObject } from '../../format/release.ts'
+import { decodeProof } from '../../format/request-proof.ts'
+import { StoreError } from '../../store/object-store.ts'
+import type { ObjectRow } from '../database/hosted-schema.ts'
+import { ACL_CONTENT_TYPE, aclObjectAt, recordGeneration } from './acl-rows.ts'
+import { dropBody, placeObject, requireCondition } from './commit.ts'
+import { bodyOf } from './reading.ts'
+import { asked } from './release-fault.ts'
+import { keyBytes, keyText, storedObject } from './rows.ts'
+import type { Change, Database, Shelf } from './shelf.ts'
+
+/** ACL objects are held whole: they are judged before anybody sees them. */
+export const ACL_OBJECT_MAX = 64 << 10
+
+export function isAclObject(attributes: { contentType?: string }): boolean {
+  return attributes.contentType?.split(';')[0]?.trim().toLowerCase() === ACL_CONTENT_TYPE
+}
+
+/** @throws AccessError "malformed-acl" - what a marked object must not be (rule 32) */
+export async function readAclObject(body: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of body) {
+    size += chunk.length
+    if (size > ACL_OBJECT_MAX)
+      throw new AccessError('malformed-acl', `an ACL object has at most ${ACL_OBJECT_MAX} bytes`)
+    chunks.push(chunk)
+  }
+  const document = Buffer.concat(chunks)
+  parseAclDocument(document, 'bucket')
+  return document
+}
+
+const OURS = Buffer.from('x-storage-')
+
+/** The ACL object that a request names, as it lies here; null: it names none, or there is none. */
+export async function namedObject(database: Database, proof: Uint8Array | null): Promise<StoredObject | null> {
+  if (proof === null || !Buffer.from(proof.buffer, proof.byteOffset, proof.byteLength).includes(OURS)) return null
+  const ask = askOfHeaders(decodeProof(proof).headers)
+  if (ask.kind !== 'named') return null
+  const row = await database
+    .selectFrom('objects')
+    .selectAll()
+    .where('bucket', '=', ask.name.bucket)
+    .where('key', '=', keyBytes(ask.name.key))
+    .executeTakeFirst()
+  return row === undefined ? null : storedObject(row, (await bodyOf(database, row.object_id)).core_header)
+}
+
+/** What is asked of the row's buffers, in JSON. */
+type Staged = Omit<ObjectRow, 'key' | 'envelope' | 'binding'> & { envelope: string; binding: string }
+
+/**
+ * A new generation of an ACL object, in the order of rule 44: kept, invisible; in force at the authority; visible. What a crash leaves
+ * between is finished by `finishStaged`.
+ *
+ * @param keepBody - names the blob and the body, in the transaction that stages the row
+ */
+export async function putAclObject(
+  shelf: Shelf,
+  release: KeyRelease,
+  proof: Uint8Array,
+  given: {
+    row: ObjectRow
+    document: Buffer
+    coreHeader: Uint8Array
+    keepBody: (change: Change) => Promise<void>
+    check: (change: Change) => Promise<void>
+    condition: Parameters<typeof placeObject>[2]
+  },
+): Promise<Awaited<ReturnType<typeof placeObject>>> {
+  const { row, document, coreHeader, keepBody, check, condition } = given
+  const { database } = shelf
+  await database.transaction().execute(async change => {
+    await check(change)
+    await requireCondition(change, row, condition)
+    await keepBody(change)
+    const { key, envelope, binding, ...plain } = row
+    const staged: Staged = { ...plain, envelope: envelope.toString('base64'), binding: binding.toString('base64') }
+    await change
+      .insertInto('staged_acls')
+      .values({ object_id: row.object_id, bucket: row.bucket, key, row: JSON.stringify(staged) })
+      .execute()
+  })
+  const object = storedObject(row, coreHeader)
+  const made = await asked(release.putAclObject({ proof, object, document })) // commit point: in force for all that refer to it
+  return database.transaction().execute(change => show(change, row, made))
+}
+
+async function show(change: Change, row: ObjectRow, made: Awaited<ReturnType<KeyRelease['putAclObject']>>) {
+  await change.deleteFrom('staged_acls').where('object_id', '=', row.object_id).execute()
+  // first the generation: what lies under the name is replaced by the same ACL object
+  await recordGeneration(change, { bucket: row.bucket, key: row.key, object_id: row.object_id }, made)
+  return placeObject(change, row)
+}
+
+/** Rolls forward what the authority has put into force, and takes back what it has not (rule 44). */
+export async function finishStaged(shelf: Shelf, release: KeyRelease): Promise<void> {
+  const { database } = shelf
+  for (;;) {
+    const staged = await database.selectFrom('staged_acls').selectAll().limit(1).executeTakeFirst()
+    if (staged === undefined) return
+    const place = { bucket: staged.bucket, key: keyText(staged.key) }
+    const live = await asked(release.aclObjectAt(place))
+    const dead = await database.transaction().execute(async change => {
+      const kept = JSON.parse(staged.row) as Staged
+      const row: ObjectRow = {
+        ...kept,
+        key: staged.key,
+        envelope: Buffer.from(kept.envelope, 'base64'),
+        binding: Buffer.from(kept.binding, 'base64'),
+      }
+      if (live !== null && live.objectId === staged.object_id) return (await show(change, row, live)).dead
+      await change.deleteFrom('staged_acls').where('object_id', '=', staged.object_id).execute()
+      return dropBody(change, staged.object_id)
+    })
+    await shelf.bury(dead)
+  }
+}
+
+/** Deletes an object; of an ACL object the authority is told first (rule 39). @throws StoreError "in-use" - others refer to it */
+export async function deleteAclObject(
+  shelf: Shelf,
+  release: KeyRelease,
+  proof: Uint8Array,
+  name: { bucket: string; key: string },
+): Promise<void> {
+  const { database } = shelf
+  const at = { bucket: name.bucket, key: keyBytes(name.key) }
+  const there = await aclObjectAt(database, at)
+  if (there === undefined) return
+  if (there.refs > 0 && !isForced(proof))
+    throw new StoreError(
+      'in-use',
+      `${there.refs} objects or buckets refer to this ACL; they would be their owners' alone. x-storage-force: true deletes it all the same`,
+    )
+  // the authority first: from here on it gives nobody anything
+  await asked(release.dropAclObject({ proof, place: name, objectId: there.object_id as ObjectId }))
+  await database.updateTable('acls').set({ key: null }).where('id', '=', there.id).execute()
+}
+
+function isForced(proof: Uint8Array): boolean {
+  const { headers } = decodeProof(proof)
+  return headers.some(([name, value]) => name === 'x-storage-force' && value.trim().toLowerCase() === 'true')
+}

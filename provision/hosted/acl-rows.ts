@@ -1,0 +1,95 @@
+import type { Acl } from '../../access/acl/acl.ts'
+import { parseBoundAcl } from '../../access/acl/bound.ts'
+import { parseAcl } from '../../access/acl/text.ts'
+import { type AclGeneration, parseBinding } from '../../format/release.ts'
+import type { HostedSchema, ObjectRow } from '../database/hosted-schema.ts'
+import { seeker } from '../database/rows.ts'
+import type { Change, Database } from './shelf.ts'
+
+/** What marks an object as the ACL of others (rule 32). */
+export const ACL_CONTENT_TYPE = 'application/vnd.storage.acl+xml'
+
+type AclRow = HostedSchema['acls']
+const aclRow = seeker<AclRow>('acls', ['key', 'generation'], ['id'])
+const generationRow = seeker<HostedSchema['acl_generations']>('acl_generations', ['acl'], ['id', 'generation'])
+
+/** Entries that decide at this moment, by the text of a row; null: what it refers to is gone (rule 39). */
+export async function effectiveAcl(database: Database | Change, text: string): Promise<Acl | null> {
+  const bound = parseBoundAcl(text)
+  if (bound.kind === 'own') return bound.acl
+  let { generation } = bound
+  if (generation === null) {
+    const row = await aclRow(database, bound.id)
+    if (row === undefined || row.key === null) return null
+    generation = row.generation
+  }
+  const found = await generationRow(database, bound.id, generation)
+  return found === undefined ? null : parseAcl(found.acl)
+}
+
+/** The id that the text refers to, for the column beside it. */
+export function referenceIn(text: string): string | null {
+  const bound = parseBoundAcl(text)
+  return bound.kind === 'reference' ? bound.id : null
+}
+
+/** Owner and ACL of an upload, as its binding says. */
+export function boundColumns(binding: Uint8Array): Pick<ObjectRow, 'owner' | 'acl' | 'acl_ref' | 'acl_revision'> {
+  const { owner, acl } = parseBinding(binding)
+  return { owner, acl, acl_ref: referenceIn(acl), acl_revision: 0 }
+}
+
+/** Something that referred to `before` refers to `after` now; null: to nothing. */
+export async function moveReference(change: Change, before: string | null, after: string | null): Promise<void> {
+  if (before === after) return
+  for (const [id, by] of [
+    [before, -1],
+    [after, 1],
+  ] as const)
+    if (id !== null)
+      await change
+        .updateTable('acls')
+        .set(row => ({ refs: row('refs', '+', by) }))
+        .where('id', '=', id)
+        .execute()
+}
+
+export function aclObjectAt(
+  database: Database | Change,
+  name: { bucket: string; key: Buffer },
+): Promise<AclRow | undefined> {
+  return database
+    .selectFrom('acls')
+    .selectAll()
+    .where('bucket', '=', name.bucket)
+    .where('key', '=', name.key)
+    .executeTakeFirst()
+}
+
+/** What the authority has put into force. */
+export async function recordGeneration(
+  change: Change,
+  name: { bucket: string; key: Buffer; object_id: string },
+  { id, generation, acl }: AclGeneration,
+): Promise<void> {
+  await change
+    .insertInto('acls')
+    .values({ ...name, id, generation, refs: 0 })
+    .onConflict(conflict => conflict.column('id').doUpdateSet({ object_id: name.object_id, generation }))
+    .execute()
+  await change
+    .insertInto('acl_generations')
+    .values({ id, generation, acl })
+    .onConflict(conflict => conflict.doNothing())
+    .execute()
+}
+
+/** Where the reference leads, as it is shown: `bucket/object#generation`; null: nowhere any more. */
+export async function shownReference(database: Database, text: string): Promise<string | null> {
+  const bound = parseBoundAcl(text)
+  if (bound.kind === 'own') return null
+  const row = await database.selectFrom('acls').selectAll().where('id', '=', bound.id).executeTakeFirst()
+  if (row === undefined || row.key === null) return null
+  const key = row.key.toString('utf8').split('/').map(encodeURIComponent).join('/')
+  return `${row.bucket}/${key}#${bound.generation ?? row.generation}`
+}

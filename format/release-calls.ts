@@ -140,7 +140,7 @@ const rewrap = record<RewrapRequest>({
   named: nullable(stored),
 })
 const bind = record<BindRequest>({ proof, object: stored, document, named: nullable(stored) })
-const aclObject = record<AclObjectRequest>({ proof, object: stored, document })
+const aclObject = record<AclObjectRequest>({ proof, object: stored, document, referrers: count() })
 const aclGeneration = record<AclGeneration>({ id: text(16), generation: count(), acl })
 const liveAclObject = record<LiveAclObject>({ id: text(16), generation: count(), acl, objectId: idOf() })
 const aclDrop = record<AclDropRequest>({ proof, place, objectId: idOf() })

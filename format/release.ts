@@ -135,8 +135,11 @@ export type BindRequest = {
   document: Uint8Array
   named: StoredObject | null
 }
-/** `document`: the object's content, whose digest the request signed */
-export type AclObjectRequest = { proof: Uint8Array; object: StoredObject; document: Uint8Array }
+/**
+ * `document`: the object's content, whose digest the request signed. `referrers`: how many objects and buckets refer to it, as the store
+ * says, for the record
+ */
+export type AclObjectRequest = { proof: Uint8Array; object: StoredObject; document: Uint8Array; referrers: number }
 export type AclGeneration = { id: string; generation: number; acl: string }
 export type LiveAclObject = AclGeneration & { objectId: ObjectId }
 export type AclDropRequest = { proof: Uint8Array; place: ObjectPlace; objectId: ObjectId }

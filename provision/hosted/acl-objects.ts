@@ -2,15 +2,15 @@ import { parseAclDocument } from '../../access/acl/document.ts'
 import { askOfHeaders } from '../../access/acl/headers.ts'
 import { AccessError } from '../../access/fault.ts'
 import type { ObjectId } from '../../format/bytes.ts'
-import type { KeyRelease, StoredObject } from '../../format/release.ts'
+import type { AclGeneration, KeyRelease, StoredObject } from '../../format/release.ts'
 import { decodeProof } from '../../format/request-proof.ts'
-import { StoreError } from '../../store/object-store.ts'
+import { type ObjectRecord, StoreError } from '../../store/object-store.ts'
 import type { ObjectRow } from '../database/hosted-schema.ts'
 import { ACL_CONTENT_TYPE, aclObjectAt, recordGeneration } from './acl-rows.ts'
 import { dropBody, placeObject, requireCondition } from './commit.ts'
 import { bodyOf } from './reading.ts'
 import { asked } from './release-fault.ts'
-import { keyBytes, keyText, storedObject } from './rows.ts'
+import { keyBytes, keyText, recordOf, storedObject } from './rows.ts'
 import type { Change, Database, Shelf } from './shelf.ts'
 
 /** ACL objects are held whole: they are judged before anybody sees them. */
@@ -72,7 +72,7 @@ export async function putAclObject(
     check: (change: Change) => Promise<void>
     condition: Parameters<typeof placeObject>[2]
   },
-): Promise<Awaited<ReturnType<typeof placeObject>>> {
+): Promise<{ record: ObjectRecord; dead: string[] }> {
   const { row, document, coreHeader, keepBody, check, condition } = given
   const { database } = shelf
   await database.transaction().execute(async change => {
@@ -87,12 +87,28 @@ export async function putAclObject(
       .execute()
   })
   const object = storedObject(row, coreHeader)
-  const made = await asked(release.putAclObject({ proof, object, document })) // commit point: in force for all that refer to it
-  return database.transaction().execute(change => show(change, row, made))
+  const referrers = (await aclObjectAt(database, row))?.refs ?? 0
+  try {
+    // commit point: in force for all that refer to it
+    const made = await asked(release.putAclObject({ proof, object, document, referrers }))
+    return await database.transaction().execute(change => show(change, row, made))
+  } catch (error) {
+    // refused, or an answer that was lost: the authority knows which; when it is away, the next start asks it
+    await settle(shelf, release, row.object_id).catch(() => undefined)
+    throw error
+  }
 }
 
-async function show(change: Change, row: ObjectRow, made: Awaited<ReturnType<KeyRelease['putAclObject']>>) {
+async function show(
+  change: Change,
+  row: ObjectRow,
+  made: AclGeneration,
+): Promise<{ record: ObjectRecord; dead: string[] }> {
   await change.deleteFrom('staged_acls').where('object_id', '=', row.object_id).execute()
+  const there = await aclObjectAt(change, row)
+  // of writes side by side the last at the authority is the last here
+  if (there !== undefined && there.generation >= made.generation)
+    return { record: recordOf(row), dead: await dropBody(change, row.object_id) }
   // first the generation: what lies under the name is replaced by the same ACL object
   await recordGeneration(change, { bucket: row.bucket, key: row.key, object_id: row.object_id }, made)
   return placeObject(change, row)
@@ -100,26 +116,36 @@ async function show(change: Change, row: ObjectRow, made: Awaited<ReturnType<Key
 
 /** Rolls forward what the authority has put into force, and takes back what it has not (rule 44). */
 export async function finishStaged(shelf: Shelf, release: KeyRelease): Promise<void> {
-  const { database } = shelf
   for (;;) {
-    const staged = await database.selectFrom('staged_acls').selectAll().limit(1).executeTakeFirst()
-    if (staged === undefined) return
-    const place = { bucket: staged.bucket, key: keyText(staged.key) }
-    const live = await asked(release.aclObjectAt(place))
-    const dead = await database.transaction().execute(async change => {
-      const kept = JSON.parse(staged.row) as Staged
-      const row: ObjectRow = {
-        ...kept,
-        key: staged.key,
-        envelope: Buffer.from(kept.envelope, 'base64'),
-        binding: Buffer.from(kept.binding, 'base64'),
-      }
-      if (live !== null && live.objectId === staged.object_id) return (await show(change, row, live)).dead
-      await change.deleteFrom('staged_acls').where('object_id', '=', staged.object_id).execute()
-      return dropBody(change, staged.object_id)
-    })
-    await shelf.bury(dead)
+    const next = await shelf.database.selectFrom('staged_acls').select('object_id').limit(1).executeTakeFirst()
+    if (next === undefined) return
+    await settle(shelf, release, next.object_id)
   }
+}
+
+async function settle(shelf: Shelf, release: KeyRelease, objectId: string): Promise<void> {
+  const { database } = shelf
+  const staged = await database
+    .selectFrom('staged_acls')
+    .selectAll()
+    .where('object_id', '=', objectId)
+    .executeTakeFirst()
+  if (staged === undefined) return
+  const place = { bucket: staged.bucket, key: keyText(staged.key) }
+  const live = await asked(release.aclObjectAt(place))
+  const dead = await database.transaction().execute(async change => {
+    const kept = JSON.parse(staged.row) as Staged
+    const row: ObjectRow = {
+      ...kept,
+      key: staged.key,
+      envelope: Buffer.from(kept.envelope, 'base64'),
+      binding: Buffer.from(kept.binding, 'base64'),
+    }
+    if (live !== null && live.objectId === staged.object_id) return (await show(change, row, live)).dead
+    await change.deleteFrom('staged_acls').where('object_id', '=', staged.object_id).execute()
+    return dropBody(change, staged.object_id)
+  })
+  await shelf.bury(dead)
 }
 
 /** Deletes an object; of an ACL object the authority is told first (rule 39). @throws StoreError "in-use" - others refer to it */

@@ -41,14 +41,19 @@ export function putVerb(shelf: Shelf, release: KeyRelease, caller: BoundCaller):
         })
     } catch (error) {
       sealed.objectKey.fill(0)
-      // what is staged may be in force: the next start settles it
-      if (document === null) await shelf.blobs.remove(sealed.blob.id)
+      // what is staged is settled by the authority's word; what is named by nothing goes
+      if (document === null || !(await isNamed(shelf, sealed.blob.id))) await shelf.blobs.remove(sealed.blob.id)
       throw error
     }
     await shelf.blobs.keep(sealed.blob.id)
     await shelf.bury(done.dead)
     return done.record
   }
+}
+
+/** Whether the tables know the blob. */
+async function isNamed({ database }: Shelf, blob: string): Promise<boolean> {
+  return (await database.selectFrom('blobs').select('id').where('id', '=', blob).executeTakeFirst()) !== undefined
 }
 
 async function* once(bytes: Uint8Array) {

@@ -51,7 +51,7 @@ export function auditedRelease(inner: KeyRelease, audit: Audit): KeyRelease {
       return told({ what: 'bind', who: () => signer(request.proof), about }, () => inner.bind(request))
     },
     putAclObject: request => {
-      const about = () => `${named(request.object.place)}, a document of ${request.document.length} bytes`
+      const about = () => `${named(request.object.place)}, ${request.referrers} referrers`
       return told({ what: 'acl object', who: () => signer(request.proof), about }, () => inner.putAclObject(request))
     },
     aclObjectAt: inner.aclObjectAt,

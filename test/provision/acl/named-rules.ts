@@ -1,3 +1,6 @@
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import Database from 'better-sqlite3'
 import * as assert from 'uvu/assert'
 import { ACL_CONTENT_TYPE } from '../../../provision/hosted/acl-rows.ts'
 import { rule } from './rule.ts'
@@ -216,6 +219,28 @@ export const NAMED_RULES = [
     assert.is((await ask(bert, `GET /${name}/k`)).status, 403)
     assert.match((await good(anna, `GET /${acl}`)).text, bert.id)
     assert.match((await good(anna, `GET /${acl}?referrers`)).text, '<Count>0</Count>')
+  }),
+  rule(41, async world => {
+    const { anna, bert, ask, good, bucket, fixture } = world
+    const acl = await aclObject(world, [`${EVERYBODY}=READ`])
+    await good(anna, `PUT /${acl}?acl`, { 'x-amz-acl': 'authenticated-read' })
+    const name = await bucket(bert)
+    const attach = (mode: 'copy' | 'reference') => ask(bert, `PUT /${name}/k`, by(mode, acl), 'x')
+    const refused = await attach('reference')
+    assert.equal([refused.status, refused.code], [400, 'InvalidAclObject'])
+    assert.is((await attach('copy')).status, 200)
+    await good(anna, `PUT /${acl}`, { ...MARK, 'x-storage-acl-consent': 'any' }, policy([`${EVERYBODY}=READ`]))
+    await good(anna, `PUT /${acl}?acl`, { 'x-amz-acl': 'authenticated-read' })
+    assert.is((await attach('reference')).status, 200)
+    await good(anna, `PUT /${acl}`, { ...MARK, 'x-storage-acl-consent': 'any' }, policy([]))
+    const audit = (): string => {
+      const database = new Database(join(fixture.directory, 'keystore.sqlite'), { readonly: true })
+      const rows = database.prepare<[], Buffer>('SELECT body FROM audit ORDER BY seq').pluck().all()
+      database.close()
+      return Buffer.concat(rows).toString('latin1')
+    }
+    for (let turn = 0; turn < 100 && !audit().includes(`${acl}, 1 referrers`); turn++) await delay(20)
+    assert.match(audit(), `${acl}, 1 referrers`)
   }),
   rule(42, async world => {
     const { anna, bert, ask, good, bucket } = world

@@ -13,6 +13,8 @@ export type Answer = { status: number; code: string; text: string; headers: Map<
 export type World = {
   fixture: AuthorityFixture
   hosted: Hosted
+  /** the store's */
+  directory: string
   administration: Administration
   /** users of three accounts: anna and bert are their accounts' own, carl is a further user of anna's account */
   anna: Someone
@@ -24,6 +26,8 @@ export type World = {
   good(who: Someone | null, line: string, headers?: Record<string, string>, body?: string): Promise<Answer>
   /** a new bucket of anna's, or of whom is given */
   bucket(who?: Someone, headers?: Record<string, string>): Promise<string>
+  /** The store again, on the same files. */
+  restart(): Promise<void>
   remove(): Promise<void>
 }
 
@@ -32,7 +36,6 @@ export async function openWorld(): Promise<World> {
   const directory = mkdtempSync(join(tmpdir(), 'sealift-acl-'))
   const clock = () => new Date(fixture.clock.now)
   const config = { directory, region: 'r1', clock, onError: (error: unknown) => process.stderr.write(`${error}\n`) }
-  const hosted = await openHosted(config, fixture.authority.release)
   const { administration } = fixture.authority
   const someone = async (user: string, id: string): Promise<Someone> => {
     const { accessKey, secret } = await administration.createAccessKey(user, '')
@@ -44,7 +47,8 @@ export async function openWorld(): Promise<World> {
   let buckets = 0
   const world: World = {
     fixture,
-    hosted,
+    hosted: await openHosted(config, fixture.authority.release),
+    directory,
     administration,
     anna,
     bert,
@@ -64,7 +68,7 @@ export async function openWorld(): Promise<World> {
       async function* stream() {
         yield bytes
       }
-      const answer = await hosted.face({ ...signed, body: stream() })
+      const answer = await world.hosted.face({ ...signed, body: stream() })
       const text = await textOf(answer.body)
       const code = /<Code>(\w+)</.exec(text)?.[1] ?? ''
       return { status: answer.status, code, text, headers: new Map(answer.headers) }
@@ -79,8 +83,12 @@ export async function openWorld(): Promise<World> {
       await world.good(who, `PUT /${name}`, headers)
       return name
     },
+    async restart() {
+      await world.hosted.close()
+      world.hosted = await openHosted(config, fixture.authority.release)
+    },
     async remove() {
-      await hosted.close()
+      await world.hosted.close()
       await fixture.remove()
       rmSync(directory, { recursive: true, force: true })
     },

@@ -23,7 +23,7 @@ async function faultOf(number: number): Promise<string | null> {
   if (found.length === 0) return 'nothing shows it: it is not built'
   try {
     for (const { show } of found) await show(world)
-    return null
+    return found.find(each => each.missing !== null)?.missing ?? null
   } catch (error) {
     return error instanceof Error ? (error.stack ?? error.message) : String(error)
   }

@@ -1,8 +1,9 @@
 import type { World } from './world.ts'
 
 /** A rule of the design by its number, and what shows that it holds. */
-export type Rule = { number: number; show: (world: World) => Promise<void> }
+export type Rule = { number: number; show: (world: World) => Promise<void>; missing: string | null }
 
-export function rule(number: number, show: Rule['show']): Rule {
-  return { number, show }
+/** @param missing - what of the rule is not built yet; null: nothing */
+export function rule(number: number, show: Rule['show'], missing: string | null = null): Rule {
+  return { number, show, missing }
 }

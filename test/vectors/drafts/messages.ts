@@ -1,6 +1,7 @@
 import { type CborValue, encodeCbor } from '../../../format/cbor.ts'
 import { cut, type Draft, flip, hostile, longer } from './draft.ts'
-import { PROOF_DRAFTS, RELEASE_DRAFTS } from './release-messages.ts'
+import { PROOF_DRAFTS } from './proof-messages.ts'
+import { RELEASE_DRAFTS } from './release-messages.ts'
 import { write } from './vector-writer.ts'
 
 const framed = (value: CborValue): Buffer => {

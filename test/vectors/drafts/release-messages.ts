@@ -3,12 +3,12 @@ import type { CborValue } from '../../../format/cbor.ts'
 /**
  * Messages of `KeyRelease` as CBOR maps written out, not made by the codecs that read them; and for each some that must be refused.
  */
-type Wrong = [why: string, fault: string, value: CborValue]
-type Fields = Record<string, CborValue>
+export type Wrong = [why: string, fault: string, value: CborValue]
+export type Fields = Record<string, CborValue>
 
 const id = Buffer.alloc(16, 3)
 const proof = Buffer.from('p')
-const keep = (fields: Fields, left: string): Fields =>
+export const keep = (fields: Fields, left: string): Fields =>
   Object.fromEntries(Object.entries(fields).filter(([name]) => name !== left))
 
 const place = { b: 'b', k: 'k', u: '', n: 0 }
@@ -37,6 +37,7 @@ const wrap = {
   parts: [part],
   metadata: Buffer.from('m'),
   key: Buffer.alloc(32, 9),
+  named: null,
 }
 const release = { proof: null, object: stored, parts: [stored, stored] }
 const rewrap = {
@@ -45,8 +46,10 @@ const rewrap = {
   parts: [{ object: stored, metadata: Buffer.from('m') }],
   destination: place,
   metadata: Buffer.alloc(0),
+  named: null,
 }
-const bind = { proof, object: byDrive, document: Buffer.from('<AccessControlList/>') }
+const bind = { proof, object: byDrive, document: Buffer.from('<AccessControlList/>'), named: null }
+const aclGeneration = { id: '0123456789abcdef', generation: 2, acl: 'all=R' }
 const bucketAsk = { proof, bucket: 'b' }
 const bucketFacts = { owner: 'o', account: 'acme', acl: 'all=R user:o=FULL', defaultAcl: null, revision: 1 }
 const binding = Buffer.from('b')
@@ -181,7 +184,36 @@ export const RELEASE_DRAFTS: { name?: string; message: string; value: CborValue;
     value: { acl: 'all=R', revision: 2 },
     refused: [something, ['an ACL of 49,153 bytes', 'limit', { acl: 'a'.repeat(49_153), revision: 2 }]],
   },
-  { message: 'openBucket ask', value: [bucketAsk], refused: [['no proof', 'malformed', [{ ...bucketAsk, proof: null }]]] },
+  {
+    message: 'putAclObject ask',
+    value: [{ proof, object: byDrive, document: Buffer.from('d'), referrers: 3 }],
+    refused: [
+      ['a negative count', 'malformed', [{ proof, object: byDrive, document: Buffer.from('d'), referrers: -1 }]],
+    ],
+  },
+  {
+    message: 'putAclObject answer',
+    value: aclGeneration,
+    refused: [['an id of 17 bytes', 'limit', { ...aclGeneration, id: '0'.repeat(17) }]],
+  },
+  {
+    message: 'dropAclObject ask',
+    value: [{ proof, place, objectId: id }],
+    refused: [['no object id', 'malformed', [{ proof, place }]]],
+  },
+  { message: 'dropAclObject answer', value: null, refused: [something] },
+  { message: 'aclObjectAt ask', value: [place], refused: [['no key', 'malformed', [keep(place, 'k')]]] },
+  {
+    message: 'aclObjectAt answer',
+    value: { ...aclGeneration, objectId: id },
+    refused: [['no object id', 'malformed', aclGeneration]],
+  },
+  { name: 'aclObjectAt answer, none', message: 'aclObjectAt answer', value: null, refused: [] },
+  {
+    message: 'openBucket ask',
+    value: [{ ...bucketAsk, named: stored }],
+    refused: [['no proof', 'malformed', [{ ...bucketAsk, proof: null, named: null }]]],
+  },
   {
     message: 'openBucket answer',
     value: bucketFacts,
@@ -189,8 +221,8 @@ export const RELEASE_DRAFTS: { name?: string; message: string; value: CborValue;
   },
   {
     message: 'bindBucket ask',
-    value: [{ ...bucketAsk, of: 'default-object', document: Buffer.alloc(0) }],
-    refused: [['an unknown one', 'unsupported', [{ ...bucketAsk, of: 'policy', document: Buffer.alloc(0) }]]],
+    value: [{ ...bucketAsk, of: 'default-object', document: Buffer.alloc(0), named: null }],
+    refused: [['an unknown one', 'unsupported', [{ ...bucketAsk, of: 'policy', document: Buffer.alloc(0), named: null }]]],
   },
   {
     message: 'bindBucket answer',
@@ -252,44 +284,4 @@ export const RELEASE_DRAFTS: { name?: string; message: string; value: CborValue;
     ],
   },
   { message: 'signReceipt answer', value: Buffer.from('receipt'), refused: [something] },
-]
-
-const byHeader = {
-  kind: 'header',
-  method: 'PUT',
-  path: '/b/k%C3%A9',
-  query: '',
-  headers: ['host', 's3.example', 'x-amz-date', '20260102T030405Z', 'x-amz-meta-name', '\u00e9'],
-  payload: 'UNSIGNED-PAYLOAD',
-  key: 'AK',
-  date: '20260102',
-  region: 'us-east-1',
-  time: '20260102T030405Z',
-  expires: null,
-  signature: 'ab'.repeat(32),
-}
-const presigned = { ...byHeader, kind: 'presigned', method: 'GET', query: 'a=b', expires: 604_800 }
-
-export const PROOF_DRAFTS: { name: string; value: CborValue; refused: Wrong[] }[] = [
-  {
-    name: 'by header',
-    value: byHeader,
-    refused: [
-      ['a field less', 'malformed', keep(byHeader, 'region')],
-      ['a header without its value', 'malformed', { ...byHeader, headers: ['host'] }],
-      ['a line end in a value', 'malformed', { ...byHeader, headers: ['host', 'a\nb'] }],
-      ['a line end in the path', 'malformed', { ...byHeader, path: '/b\r' }],
-      ['a character above 255', 'malformed', { ...byHeader, headers: ['host', '\u0100'] }],
-      ['another method', 'unsupported', { ...byHeader, method: 'PATCH' }],
-      ['a signature of 65 bytes', 'limit', { ...byHeader, signature: 'a'.repeat(65) }],
-    ],
-  },
-  {
-    name: 'presigned',
-    value: presigned,
-    refused: [
-      ['valid for more than a week', 'limit', { ...presigned, expires: 604_801 }],
-      ['valid for a negative time', 'malformed', { ...presigned, expires: -1 }],
-    ],
-  },
 ]

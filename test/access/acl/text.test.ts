@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type AclEntry, ENTRIES_MAX, makeAcl } from '../../../access/acl/acl.ts'
+import { encodeBoundAcl, parseBoundAcl } from '../../../access/acl/bound.ts'
 import { encodeAcl, parseAcl } from '../../../access/acl/text.ts'
 import { faultOf } from './faults.ts'
 
@@ -77,6 +78,31 @@ for (const text of [
   test(`${JSON.stringify(text.slice(0, 40))} is refused`, () =>
     assert.is(
       faultOf(() => parseAcl(text)),
+      'malformed-acl',
+    ))
+
+for (const [text, bound] of [
+  ['reference 0123456789abcdef', { kind: 'reference', id: '0123456789abcdef', generation: null }],
+  ['reference 0123456789abcdef#7', { kind: 'reference', id: '0123456789abcdef', generation: 7 }],
+  ['all=R', { kind: 'own', acl: parseAcl('all=R') }],
+  ['', { kind: 'own', acl: parseAcl('') }],
+] as const)
+  test(`${JSON.stringify(text)} is bound as it says, and written so again`, () => {
+    assert.equal(parseBoundAcl(text), bound)
+    assert.is(encodeBoundAcl(bound), text)
+  })
+
+for (const text of [
+  'reference ',
+  'reference 0123456789ABCDEF',
+  'reference 0123456789abcde',
+  'reference 0123456789abcdef#0',
+  'reference 0123456789abcdef#',
+  'reference 0123456789abcdef all=R',
+])
+  test(`${JSON.stringify(text)} is no reference`, () =>
+    assert.is(
+      faultOf(() => parseBoundAcl(text)),
       'malformed-acl',
     ))
 

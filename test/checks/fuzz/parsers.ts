@@ -1,4 +1,5 @@
 import { parseAclName } from '../../../access/acl/acl-name.ts'
+import { encodeBoundAcl, parseBoundAcl } from '../../../access/acl/bound.ts'
 import { parseCanned } from '../../../access/acl/canned.ts'
 import { ACL_DOCUMENT, parseAclDocument } from '../../../access/acl/document.ts'
 import { askOfForm, askOfHeaders } from '../../../access/acl/headers.ts'
@@ -102,9 +103,13 @@ export const PARSERS: Parser[] = [
   ),
   wire(
     'ACL text',
-    ['parseAcl'],
-    () => text('specific-overrides all=R group:9f=R+RA user:5f=FULL;name=Anna%20B'),
-    bytes => encodeAcl(parseAcl(utf8(bytes))),
+    ['parseAcl', 'parseBoundAcl'],
+    () => text('specific-overrides all=R group:9f=R+RA user:5f=FULL;name=Anna%20B', 'reference 0123456789abcdef#7'),
+    bytes =>
+      eachOf(
+        () => encodeAcl(parseAcl(utf8(bytes))),
+        () => encodeBoundAcl(parseBoundAcl(utf8(bytes))),
+      ),
   ),
   wire(
     'ACL asked for in headers and forms',

@@ -1,3 +1,4 @@
+import { isAscii } from 'node:buffer'
 import { hash } from 'node:crypto'
 
 /**
@@ -77,6 +78,19 @@ export function queryPairs(rawQuery: string): [name: Buffer, value: Buffer][] | 
     pairs.push([name, value])
   }
   return pairs
+}
+
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+/** The text of UTF-8 bytes; `null`: they are none. */
+export function utf8Text(bytes: Uint8Array): string | null {
+  if (isAscii(bytes)) return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1')
+  try {
+    return decoder.decode(bytes)
+  } catch (error) {
+    if (error instanceof TypeError) return null
+    throw error
+  }
 }
 
 export function canonicalQuery(rawQuery: string): string | null {

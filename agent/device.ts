@@ -8,6 +8,7 @@ import type { Lock } from '../store/lock.ts'
 
 import { type Drive, openDrive, readGrantFile } from '../store/pack/drive.ts'
 import { openPackStore, type PackStore, type Sealed } from '../store/pack/pack-store.ts'
+import { onMedium } from '../store/pack/write-fault.ts'
 import { openSqliteIndex } from '../store/sqlite-index.ts'
 import { type CustodyLog, custodyEventName, openCustodyLog } from './custody.ts'
 import { AgentError } from './fault.ts'
@@ -214,8 +215,9 @@ export class Device {
         job.unlocked.indexFileKey.fill(0)
         // locked whatever the count below meets: no key is held any more
         this.#move('locked')
+        const { directory } = this.#place()
         try {
-          addOperations(this.#place().directory, job.unlocked.token.operations)
+          await onMedium(directory, async () => addOperations(directory, job.unlocked.token.operations))
         } finally {
           await job.unlocked.token.close()
         }

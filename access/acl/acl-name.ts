@@ -1,4 +1,4 @@
-import { percentDecode } from '../canonical.ts'
+import { percentDecode, utf8Text } from '../canonical.ts'
 import { AccessError } from '../fault.ts'
 import type { AclName } from './ask.ts'
 
@@ -18,7 +18,8 @@ export function parseAclName(wire: string): AclName {
   const path = cut < 0 ? wire : wire.slice(0, cut)
   const generation = cut < 0 ? null : wire.slice(cut + 1)
   if (generation !== null && !GENERATION.test(generation)) throw unreadable(wire, 'after # want a generation, digits')
-  const name = utf8(percentDecode(path.replace(/^\//, '')))
+  const bytes = percentDecode(path.replace(/^\//, ''))
+  const name = bytes && utf8Text(bytes)
   if (name === null) throw unreadable(wire, 'want percent-encoded UTF-8')
   const slash = name.indexOf('/')
   const [bucket, key] = [name.slice(0, Math.max(0, slash)), name.slice(slash + 1)]
@@ -32,14 +33,4 @@ function unreadable(wire: string, wanted: string): AccessError {
     'malformed-acl',
     `the name of an ACL object: ${wanted}, got ${JSON.stringify(wire.slice(0, 120))}`,
   )
-}
-
-function utf8(bytes: Uint8Array | null): string | null {
-  if (bytes === null) return null
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
-  } catch (error) {
-    if (error instanceof TypeError) return null
-    throw error
-  }
 }

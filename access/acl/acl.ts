@@ -24,7 +24,7 @@ export type Scope =
   | { readonly kind: 'domain'; readonly domain: string }
   | { readonly kind: 'authenticated' }
   | { readonly kind: 'all' }
-  /** in an ACL object only: the owner of the bucket that what refers to it lies in (rule 37) */
+  /** whoever owns the bucket that the resource lies in; of an ACL object, that what refers to it lies in (rule 37) */
   | { readonly kind: 'bucket-owner' }
 
 /**
@@ -98,16 +98,4 @@ const RANK: Record<Scope['kind'], number> = {
 function together(a: AclEntry, b: AclEntry): AclEntry {
   const name = a.name ?? b.name
   return { scope: a.scope, rights: a.rights | b.rights, ...(name !== undefined && { name }) }
-}
-
-/** The same rights for the same scopes; comments do not count. */
-export function sameAcl(a: Acl, b: Acl): boolean {
-  return (
-    a.specificOverrides === b.specificOverrides &&
-    a.entries.length === b.entries.length &&
-    a.entries.every(({ scope, rights }, at) => {
-      const other = b.entries[at]
-      return other !== undefined && scopeKey(other.scope) === scopeKey(scope) && other.rights === rights
-    })
-  )
 }

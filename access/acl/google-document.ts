@@ -1,9 +1,10 @@
-import { AccessError } from '../fault.ts'
 import type { XmlNode } from '../xml.ts'
 import type { Grant, Grantee, GrantsAsk } from './ask.ts'
+import { malformed, quoted, textOf } from './elements.ts'
 import { ROLES, type RoleOn, rightsOfRole } from './views.ts'
 
-const TEXT_MAX = 1024
+/** of a comment */
+const NAME_MAX = 1024
 
 /** Scope types, what each holds, and what may stand beside it (Google's published schema; `BucketOwner` is ours, rule 37). */
 const SCOPES: Readonly<Record<string, { field: string | null; grantee: (text: string) => Grantee }>> = {
@@ -55,7 +56,7 @@ function scopeOf(node: XmlNode): { grantee: Grantee; name: string | undefined } 
   const value = children[field]
   if (value === undefined) throw malformed(`a Scope of type ${quoted(type)} holds ${field}`)
   const name = COMMENTS.map(each => children[each]?.text.trim()).find(text => text !== undefined && text !== '')
-  return { grantee: known.grantee(textOf(value)), name: name?.slice(0, TEXT_MAX) }
+  return { grantee: known.grantee(textOf(value)), name: name?.slice(0, NAME_MAX) }
 }
 
 /** Each at most once, and nothing else. */
@@ -74,18 +75,4 @@ function idOf(text: string): string {
   const id = text.replace(/\s+/g, '').toLowerCase()
   if (!/^[0-9a-f]+$/.test(id)) throw malformed(`id ${quoted(text)}: want hex digits`)
   return id
-}
-
-function textOf(node: XmlNode): string {
-  const text = node.text.trim()
-  if (text === '' || text.length > TEXT_MAX) throw malformed(`${node.name}: want 1 to ${TEXT_MAX} characters`)
-  return text
-}
-
-function quoted(text: string): string {
-  return JSON.stringify(text.slice(0, 60))
-}
-
-function malformed(message: string): AccessError {
-  return new AccessError('malformed-acl', message)
 }

@@ -1,6 +1,7 @@
 import { AccessError } from '../fault.ts'
 import { type Acl, type AclEntry, makeAcl, type Scope } from './acl.ts'
 import type { Grant, Grantee } from './ask.ts'
+import { domainOf } from './domain.ts'
 
 /** Who there is. Asked when an ACL is written, never when it is judged. */
 export type Directory = {
@@ -65,13 +66,9 @@ function unknown(what: string, id: string): AccessError {
   return new AccessError('unknown-grantee', `Invalid id: no ${what} ${JSON.stringify(id.slice(0, 100))} is known here.`)
 }
 
-const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
-const DOMAIN_LENGTH_MAX = 253
-
 function checkedDomain(text: string): string {
-  const domain = text.toLowerCase()
-  const labels = domain.split('.')
-  if (domain.length > DOMAIN_LENGTH_MAX || labels.length < 2 || !labels.every(label => LABEL.test(label)))
+  const domain = domainOf(text)
+  if (domain === null)
     throw new AccessError(
       'malformed-acl',
       `${JSON.stringify(text.slice(0, 100))} is no domain: want a name like example.com`,

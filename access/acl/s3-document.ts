@@ -1,10 +1,8 @@
-import { AccessError } from '../fault.ts'
 import type { XmlNode } from '../xml.ts'
 import type { Grant, Grantee, GrantsAsk } from './ask.ts'
+import { malformed, quoted, textOf } from './elements.ts'
 import { granteeOfUri } from './group-uri.ts'
 import { PERMISSIONS, rightsOfPermission } from './views.ts'
-
-const TEXT_MAX = 1024
 
 /**
  * AccessControlPolicy { Owner? { ID, DisplayName? }, AccessControlList { Grant* } }.
@@ -69,18 +67,4 @@ function childrenOf<Name extends string>(node: XmlNode, names: readonly Name[]):
     out[name] = child
   }
   return out
-}
-
-function textOf(node: XmlNode): string {
-  const text = node.text.trim()
-  if (text === '' || text.length > TEXT_MAX) throw malformed(`${node.name}: want 1 to ${TEXT_MAX} characters`)
-  return text
-}
-
-function quoted(text: string): string {
-  return JSON.stringify(text.slice(0, 60))
-}
-
-function malformed(message: string): AccessError {
-  return new AccessError('malformed-acl', message)
 }

@@ -3,13 +3,14 @@ import { askOfHeaders } from '../../access/acl/headers.ts'
 import { AccessError } from '../../access/fault.ts'
 import type { ObjectId } from '../../format/bytes.ts'
 import type { AclGeneration, KeyRelease, StoredObject } from '../../format/release.ts'
-import { decodeProof } from '../../format/request-proof.ts'
+import { decodeProof, type RequestProof } from '../../format/request-proof.ts'
 import { type ObjectRecord, StoreError } from '../../store/object-store.ts'
 import type { ObjectRow } from '../database/hosted-schema.ts'
 import { ACL_CONTENT_TYPE, aclObjectAt, recordGeneration } from './acl-rows.ts'
 import { dropBody, placeObject, requireCondition } from './commit.ts'
 import { bodyOf } from './reading.ts'
 import { asked } from './release-fault.ts'
+import { type BoundCaller, requireKnown } from './rights.ts'
 import { keyBytes, keyText, recordOf, storedObject } from './rows.ts'
 import type { Change, Database, Shelf } from './shelf.ts'
 
@@ -33,6 +34,18 @@ export async function readAclObject(body: AsyncIterable<Uint8Array>): Promise<Bu
   const document = Buffer.concat(chunks)
   parseAclDocument(document, 'bucket')
   return document
+}
+
+/**
+ * The authority takes a document only from who signed it; said here, where the caller can be told what to do.
+ * @throws StoreError "forbidden"
+ */
+export function requireSignedDocument(proof: Uint8Array): void {
+  if (!/^[0-9a-f]{64}$/.test(decodeProof(proof).payload))
+    throw new StoreError(
+      'forbidden',
+      'An ACL document must be signed: send its SHA-256 as x-amz-content-sha256 (switch payload signing on).',
+    )
 }
 
 const OURS = Buffer.from('x-storage-')
@@ -75,6 +88,7 @@ export async function putAclObject(
 ): Promise<{ record: ObjectRecord; dead: string[] }> {
   const { row, document, coreHeader, keepBody, check, condition } = given
   const { database } = shelf
+  requireSignedDocument(proof)
   await database.transaction().execute(async change => {
     await check(change)
     await requireCondition(change, row, condition)
@@ -148,18 +162,28 @@ async function settle(shelf: Shelf, release: KeyRelease, objectId: string): Prom
   await shelf.bury(dead)
 }
 
-/** Deletes an object; of an ACL object the authority is told first (rule 39). @throws StoreError "in-use" - others refer to it */
-export async function deleteAclObject(
+/**
+ * Before an object is deleted: where it is an ACL object, it is none any more (rule 39).
+ * @throws StoreError "in-use" - others refer to it, or it is one of many to be deleted by one request
+ */
+export async function dropAclObject(
   shelf: Shelf,
   release: KeyRelease,
-  proof: Uint8Array,
+  caller: BoundCaller,
   name: { bucket: string; key: string },
 ): Promise<void> {
   const { database } = shelf
   const at = { bucket: name.bucket, key: keyBytes(name.key) }
   const there = await aclObjectAt(database, at)
   if (there === undefined) return
-  if (there.refs > 0 && !isForced(proof))
+  const { proof } = requireKnown(caller)
+  const { method, headers } = decodeProof(proof)
+  if (method !== 'DELETE')
+    throw new StoreError(
+      'in-use',
+      'an ACL object is deleted by a DELETE of its own: it is not among those of one request',
+    )
+  if (there.refs > 0 && !isForced(headers))
     throw new StoreError(
       'in-use',
       `${there.refs} objects or buckets refer to this ACL; they would be their owners' alone. x-storage-force: true deletes it all the same`,
@@ -169,7 +193,6 @@ export async function deleteAclObject(
   await database.updateTable('acls').set({ key: null }).where('id', '=', there.id).execute()
 }
 
-function isForced(proof: Uint8Array): boolean {
-  const { headers } = decodeProof(proof)
+function isForced(headers: RequestProof['headers']): boolean {
   return headers.some(([name, value]) => name === 'x-storage-force' && value.trim().toLowerCase() === 'true')
 }

@@ -10,7 +10,9 @@ import type { Change, Database } from './shelf.ts'
 export const ACL_CONTENT_TYPE = 'application/vnd.storage.acl+xml'
 
 type AclRow = HostedSchema['acls']
-const aclRow = seeker<AclRow>('acls', ['key', 'generation'], ['id'])
+const ACL_COLUMNS = ['id', 'bucket', 'key', 'object_id', 'generation', 'refs'] as const
+const aclRowByName = seeker<AclRow>('acls', ACL_COLUMNS, ['bucket', 'key'])
+const aclRow = seeker<AclRow>('acls', ACL_COLUMNS, ['id'])
 const generationRow = seeker<HostedSchema['acl_generations']>('acl_generations', ['acl'], ['id', 'generation'])
 
 /** Entries that decide at this moment, by the text of a row; null: what it refers to is gone (rule 39). */
@@ -54,16 +56,12 @@ export async function moveReference(change: Change, before: string | null, after
         .execute()
 }
 
+/** Asked at every write: most names are no ACL object's. */
 export function aclObjectAt(
   database: Database | Change,
-  name: { bucket: string; key: Buffer },
+  { bucket, key }: { bucket: string; key: Buffer },
 ): Promise<AclRow | undefined> {
-  return database
-    .selectFrom('acls')
-    .selectAll()
-    .where('bucket', '=', name.bucket)
-    .where('key', '=', name.key)
-    .executeTakeFirst()
+  return aclRowByName(database, bucket, key)
 }
 
 /** What the authority has put into force. */
@@ -88,7 +86,7 @@ export async function recordGeneration(
 export async function shownReference(database: Database, text: string): Promise<string | null> {
   const bound = parseBoundAcl(text)
   if (bound.kind === 'own') return null
-  const row = await database.selectFrom('acls').selectAll().where('id', '=', bound.id).executeTakeFirst()
+  const row = await aclRow(database, bound.id)
   if (row === undefined || row.key === null) return null
   const key = row.key.toString('utf8').split('/').map(encodeURIComponent).join('/')
   return `${row.bucket}/${key}#${bound.generation ?? row.generation}`

@@ -2,7 +2,7 @@ import { type Acl, NO_ENTRIES, R, RA, W, WA } from '../../access/acl/acl.ts'
 import type { KeyRelease } from '../../format/release.ts'
 import type { AclStore, AclTarget, KeptAcl } from '../../store/ability.ts'
 import { StoreError } from '../../store/object-store.ts'
-import { namedObject } from './acl-objects.ts'
+import { namedObject, requireSignedDocument } from './acl-objects.ts'
 import { aclObjectAt, effectiveAcl, moveReference, referenceIn, shownReference } from './acl-rows.ts'
 import { bodyOf } from './reading.ts'
 import { asked } from './release-fault.ts'
@@ -39,6 +39,7 @@ export function aclVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCaller)
   const setBucketAcl = async (home: BucketRow, of: AclTarget['of'], document: Uint8Array): Promise<void> => {
     if (!allows(await bucketResource(database, home), caller, WA)) throw denied()
     const { proof } = requireKnown(caller)
+    if (document.length > 0) requireSignedDocument(proof)
     const named = await namedObject(database, proof)
     const bound = await asked(release.bindBucket({ proof, bucket: home.name, of, document, named }))
     await database.transaction().execute(async change => {
@@ -82,6 +83,7 @@ export function aclVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCaller)
       }
       if (!allows(await objectResource(database, home, row), caller, WA)) throw denied()
       const { proof } = requireKnown(caller)
+      if (document.length > 0) requireSignedDocument(proof)
       const object = storedObject(row, (await bodyOf(database, row.object_id)).core_header)
       const named = await namedObject(database, proof)
       const { acl, revision } = await asked(release.bind({ proof, object, document, named }))

@@ -1,13 +1,12 @@
 import { R, W } from '../../access/acl/acl.ts'
 import type { KeyRelease } from '../../format/release.ts'
 import type { ObjectStore } from '../../store/object-store.ts'
-import { deleteAclObject } from './acl-objects.ts'
-import { aclObjectAt } from './acl-rows.ts'
+import { dropAclObject } from './acl-objects.ts'
 import { removeObject } from './commit.ts'
 import { getObject } from './get-verb.ts'
 import { listObjects } from './listing.ts'
 import { putVerb } from './put-verb.ts'
-import { type BoundCaller, findBucket, judgeRead, requireBucket, requireKnown } from './rights.ts'
+import { type BoundCaller, findBucket, judgeRead, requireBucket } from './rights.ts'
 import { keyBytes, RECORD_COLUMNS, recordOf } from './rows.ts'
 import type { Shelf } from './shelf.ts'
 
@@ -33,8 +32,7 @@ export function objectVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
     async delete(bucket, key) {
       await requireBucket(database, bucket, caller, W)
       const name = { bucket, key: keyBytes(key) }
-      if ((await aclObjectAt(database, name)) !== undefined)
-        await deleteAclObject(shelf, release, requireKnown(caller).proof, { bucket, key })
+      await dropAclObject(shelf, release, caller, { bucket, key })
       const dead = await database.transaction().execute(async change => {
         await requireBucket(change, bucket, caller, W)
         return removeObject(change, name)

@@ -84,7 +84,10 @@ export function askedAclsOf(on: { directory: Directory; objects: Objects; aclObj
     if (!mayRead(bound, asking.who)) throw denied('the ACL object does not give this caller R')
     const found = await aclObjects.at(name)
     if (found === null || found.objectId !== bound.envelope.objectId)
-      throw new AccessError('invalid-acl-object', `${name.bucket}/${name.key} is no ACL object`)
+      throw new AccessError(
+        'invalid-acl-object',
+        `${name.bucket}/${name.key} is no ACL object: PUT it, in one piece, as application/vnd.storage.acl+xml`,
+      )
     const generation = name.generation === null ? null : Number(name.generation)
     const entries = await aclObjects.entries(found.id, generation)
     if (entries === null)

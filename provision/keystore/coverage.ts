@@ -1,4 +1,4 @@
-import { percentDecode, queryPairs } from '../../access/canonical.ts'
+import { percentDecode, queryPairs, utf8Text } from '../../access/canonical.ts'
 import type { ObjectPlace } from '../../format/release.ts'
 import type { RequestProof } from '../../format/request-proof.ts'
 
@@ -14,12 +14,12 @@ export type SignedTarget = {
 
 /** @param hostSuffix - `bucket.<suffix>` hosts name the bucket; null: path style only. @returns null - names no bucket */
 export function signedTarget(proof: RequestProof, hostSuffix: string | null): SignedTarget | null {
-  const path = utf8(percentDecode(proof.rawPath))
+  const path = pathText(proof.rawPath)
   const pairs = queryPairs(proof.rawQuery)
   if (path === null || pairs === null || !path.startsWith('/')) return null
   const query = new Map<string, string>()
   for (const [rawName, rawValue] of pairs) {
-    const [name, value] = [utf8(rawName), utf8(rawValue)]
+    const [name, value] = [utf8Text(rawName), utf8Text(rawValue)]
     // twice the same name: whoever serves it might read the other one
     if (name === null || value === null || query.has(name)) return null
     query.set(name, value)
@@ -106,7 +106,7 @@ function onlyQuery(target: SignedTarget, may: (name: string) => boolean): boolea
 
 function copySourceOf(header: string): SignedTarget['copySource'] {
   const [name = ''] = header.split('?versionId=')
-  const path = utf8(percentDecode(name))
+  const path = pathText(name)
   return path === null ? null : split(path.replace(/^\//, ''))
 }
 
@@ -116,12 +116,7 @@ function split(path: string): { bucket: string; key: string } | null {
   return cut < 1 ? null : { bucket: path.slice(0, cut), key: path.slice(cut + 1) }
 }
 
-function utf8(bytes: Uint8Array | null): string | null {
-  if (bytes === null) return null
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
-  } catch (error) {
-    if (error instanceof TypeError) return null
-    throw error
-  }
+function pathText(raw: string): string | null {
+  const bytes = percentDecode(raw)
+  return bytes && utf8Text(bytes)
 }

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
+import { domainOf } from '../../access/acl/domain.ts'
 import { AdministrationError } from '../../format/administration.ts'
 
 const NAME = /^[\p{L}\p{N}][\p{L}\p{N} ._@-]{0,63}$/u
 const EMAIL = /^[^\s@<>",;:\\]{1,64}@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}$/
-const DOMAIN = /^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
 
 /** Of an account, user or group: 16 hex digits, so that Google's documents can hold it. */
 export function newPrincipalId(): string {
@@ -29,8 +29,8 @@ export function checkedEmail(given: string): string {
 
 /** Lower case. @throws AdministrationError "malformed" */
 export function checkedDomain(given: string): string {
-  const domain = given.trim().toLowerCase()
-  if (domain.length > 253 || !DOMAIN.test(domain))
+  const domain = domainOf(given.trim())
+  if (domain === null)
     throw new AdministrationError('malformed', `${JSON.stringify(given)} is no domain: want a name like example.com`)
   return domain
 }

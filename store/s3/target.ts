@@ -1,5 +1,4 @@
-import { isAscii } from 'node:buffer'
-import { percentDecode, queryPairs } from '../../access/canonical.ts'
+import { percentDecode, queryPairs, utf8Text } from '../../access/canonical.ts'
 import { longestKeyBytes } from '../key.ts'
 import { S3Error } from './fault.ts'
 import { header, type S3Request } from './message.ts'
@@ -35,8 +34,8 @@ export function parseQuery(rawQuery: string): Query {
   const pairs = queryPairs(rawQuery)
   const query = new Map<string, string>()
   for (const [name, value] of pairs ?? []) {
-    const key = utf8(name)
-    const text = utf8(value)
+    const key = utf8Text(name)
+    const text = utf8Text(value)
     if (key === null || text === null) throw new S3Error('InvalidURI', 'The query is not UTF-8.')
     if (!query.has(key)) query.set(key, text)
   }
@@ -47,7 +46,7 @@ export function parseQuery(rawQuery: string): Query {
 /** @throws S3Error "InvalidURI" - a broken percent sequence, or not UTF-8 */
 export function decodePath(raw: string): string {
   const bytes = percentDecode(raw)
-  const text = bytes && utf8(bytes)
+  const text = bytes && utf8Text(bytes)
   if (text === null) throw new S3Error('InvalidURI', "Couldn't parse the specified URI.")
   return text
 }
@@ -67,16 +66,4 @@ export function checkedKey(key: string): string | null {
     throw new S3Error('KeyTooLongError', `Your key is too long: at most ${longestKeyBytes} bytes.`)
   }
   return key === '' ? null : key
-}
-
-const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-
-function utf8(bytes: Buffer): string | null {
-  if (isAscii(bytes)) return bytes.toString('latin1')
-  try {
-    return decoder.decode(bytes)
-  } catch (error) {
-    if (error instanceof TypeError) return null
-    throw error
-  }
 }

@@ -61,6 +61,7 @@ export const KEY_RULES = [
     // a document that nobody signed changes nothing
     const unsigned = await ask(anna, `PUT /${name}/k?acl`, { 'x-amz-content-sha256': 'UNSIGNED-PAYLOAD' }, policy([]))
     assert.is(unsigned.status, 403)
+    assert.match(unsigned.text, 'switch payload signing on')
     assert.match(grantsIn(await good(anna, `GET /${name}/k?acl`)), id)
   }),
   rule(45, async world => {

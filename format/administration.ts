@@ -2,7 +2,7 @@ import type { DeviceId, GrantId, JobId } from './bytes.ts'
 import { args, bytes, type Calls, count, flag, idOf, listOf, nothing, octets, oneOf, record, text } from './codec.ts'
 import { DIRECTORY_CALLS, type DirectoryAdministration } from './directory.ts'
 import { GRANT_LIMIT, JOB_MODES, type JobMode } from './grant.ts'
-import { CANNED_ACLS, type CannedAcl } from './release.ts'
+import { ACL_TEXT_LIMIT } from './release.ts'
 
 /** What an operator asks of the authority, over a socket of its own. Framed as `KeyRelease` is. */
 export interface Administration extends DirectoryAdministration {
@@ -49,12 +49,16 @@ export type JobRequest = {
   account: string
   buckets: string[]
   mode: Exclude<JobMode, 'export'>
-  acl: CannedAcl
+  /** of what is taken in: a canned ACL, or an ACL object as `bucket/object`, `#generation` behind it for one that stays */
+  acl: string
+  /** how an ACL object is used: its entries of this moment, or whatever it says at each read */
+  aclMode: (typeof ACL_MODES)[number]
   deletes: 'ignore' | 'apply'
   versions: 'latest' | 'keep'
   limits: EpochLimits
 }
 
+export const ACL_MODES = ['copy', 'reference'] as const
 export const JOB_STATES = ['ordered', 'prepared', 'taking-in', 'taken-in', 'closed'] as const
 export type JobState = (typeof JOB_STATES)[number]
 
@@ -64,7 +68,8 @@ export type JobInfo = {
   accountName: string
   buckets: string[]
   mode: JobMode
-  acl: CannedAcl
+  /** for people: entries in their text form, or the ACL object that is referred to */
+  acl: string
   deletes: 'ignore' | 'apply'
   versions: 'latest' | 'keep'
   state: JobState
@@ -113,6 +118,8 @@ export class AdministrationError extends Error {
 }
 
 const MOST = 100_000
+/** a bucket and a key, percent-encoded, and a generation */
+const ACL_NAME_LIMIT = 4096
 const name = text(128)
 const limits = record<EpochLimits>({
   objects: count(1_000_000),
@@ -128,7 +135,8 @@ const request = record<JobRequest>({
   account: name,
   buckets,
   mode: oneOf(['write-only', 'readable']),
-  acl: oneOf(CANNED_ACLS),
+  acl: text(ACL_NAME_LIMIT),
+  aclMode: oneOf(ACL_MODES),
   deletes,
   versions,
   limits,
@@ -139,7 +147,7 @@ const jobFields = {
   accountName: name,
   buckets,
   mode: oneOf(JOB_MODES),
-  acl: oneOf(CANNED_ACLS),
+  acl: text(ACL_TEXT_LIMIT),
   deletes,
   versions,
   state: oneOf(JOB_STATES),

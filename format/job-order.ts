@@ -1,6 +1,7 @@
 import { idBytes, type JobId } from './bytes.ts'
 import { Fields } from './cbor.ts'
 import { JOB_MODES, type JobMode } from './grant.ts'
+import { ACL_TEXT_LIMIT } from './release.ts'
 import { parseSigned, type Sign, signMessage, verifySigned } from './signed.ts'
 
 /**
@@ -11,7 +12,8 @@ export type JobOrder = {
   job: JobId
   account: string
   buckets: string[]
-  acl: 'private' | 'public-read'
+  /** of what is taken in, in its text form; not looked into here. @see access/acl/bound.ts */
+  acl: string
   mode: JobMode
   deletes: 'ignore' | 'apply'
   versions: 'latest' | 'keep'
@@ -44,7 +46,7 @@ export function verifyJobOrder(bytes: Uint8Array, signer: Uint8Array): JobOrder 
     job: fields.id('job'),
     account: fields.text('account', 128),
     buckets: fields.list('buckets', 1000, (item, what) => new Fields({ item }, what).text('item', 255)),
-    acl: fields.oneOf('acl', ['private', 'public-read']),
+    acl: fields.text('acl', ACL_TEXT_LIMIT),
     mode: fields.oneOf('mode', JOB_MODES),
     deletes: fields.oneOf('deletes', ['ignore', 'apply']),
     versions: fields.oneOf('versions', ['latest', 'keep']),

@@ -72,9 +72,6 @@ export type ChunkProof = { kind: 'chunk' | 'trailer'; previousSignature: string;
 /** `part` is set for parts of a multipart upload. */
 export type ObjectPlace = { bucket: string; key: string; part?: { upload: string; number: number } }
 
-export type CannedAcl = 'private' | 'public-read'
-export const CANNED_ACLS = ['private', 'public-read'] as const
-
 export type WrapRequest = {
   /** null: anonymous, of an object alone */
   proof: Uint8Array | null

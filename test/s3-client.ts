@@ -3,10 +3,17 @@ import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { Agent, type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http'
 import { percentEncode } from '../access/canonical.ts'
-import { type Credentials, signRequest } from '../access/sign.ts'
+import { type Credentials, payloadDigest, signRequest } from '../access/sign.ts'
 
 export type Answer = { status: number; headers: IncomingHttpHeaders; body: Buffer }
-type SendOptions = { body?: Uint8Array; headers?: Record<string, string>; query?: string; anonymous?: true }
+type SendOptions = {
+  body?: Uint8Array
+  headers?: Record<string, string>
+  query?: string
+  anonymous?: true
+  /** the signature covers the body */
+  signed?: true
+}
 export type S3Client = {
   send(method: string, path: string, options?: SendOptions): Promise<Answer>
   put(bucket: string, key: string, body: string | Uint8Array, headers?: Record<string, string>): Promise<Answer>
@@ -35,9 +42,10 @@ export function s3Client(url: string, credentials: Credentials, now: () => Date 
       value,
     ])
     const head = { method, rawPath, rawQuery, headers: [['host', host] as [string, string], ...extra] }
+    const payload = options.signed ? payloadDigest(options.body ?? Buffer.alloc(0)) : 'UNSIGNED-PAYLOAD'
     const signed = options.anonymous
       ? head
-      : signRequest(head, credentials, { region: 'us-east-1', time: now(), payload: 'UNSIGNED-PAYLOAD' })
+      : signRequest(head, credentials, { region: 'us-east-1', time: now(), payload })
     const outgoing = request({
       agent,
       hostname,

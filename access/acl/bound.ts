@@ -18,9 +18,14 @@ export function encodeBoundAcl(bound: BoundAcl): string {
   return `reference ${bound.id}${bound.generation === null ? '' : `#${bound.generation}`}`
 }
 
+/** Whether the text is one, well-formed or not. */
+export function isReference(text: string): boolean {
+  return text.startsWith('reference ')
+}
+
 /** @throws AccessError "malformed-acl" - not what `encodeBoundAcl` writes */
 export function parseBoundAcl(text: string): BoundAcl {
-  if (!text.startsWith('reference ')) return { kind: 'own', acl: parseAcl(text) }
+  if (!isReference(text)) return { kind: 'own', acl: parseAcl(text) }
   const [, id, generation] = REFERENCE.exec(text) ?? []
   if (id === undefined) throw new AccessError('malformed-acl', 'the text of a reference is not as this store writes it')
   return { kind: 'reference', id, generation: generation === undefined ? null : Number(generation) }

@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { DEFAULT_EPOCH_LIMITS, type JobInfo, type JobRequest } from '../../format/administration.ts'
+import { ACL_MODES, DEFAULT_EPOCH_LIMITS, type JobInfo, type JobRequest } from '../../format/administration.ts'
 import { type JobId, parseId } from '../../format/bytes.ts'
 import { MODE_IN_WORDS } from '../../format/grant.ts'
 import { type CommonOptions, type Operator, tell, withAdministration } from '../operator.ts'
@@ -9,6 +9,7 @@ type CreateOptions = CommonOptions & {
   bucket: string[]
   mode: JobRequest['mode']
   acl: JobRequest['acl']
+  aclMode: JobRequest['aclMode']
   deletes: JobRequest['deletes']
   versions: JobRequest['versions']
   epochObjects: number
@@ -24,7 +25,12 @@ export function jobCommands(program: Command, operator: Operator): void {
     .requiredOption('--account <account>', 'id or name')
     .requiredOption('--bucket <bucket...>', 'target bucket; repeatable')
     .addOption(new Option('--mode <mode>').choices(['write-only', 'readable']).default('write-only'))
-    .addOption(new Option('--acl <acl>').choices(['private', 'public-read']).default('private'))
+    .option('--acl <acl>', 'of what is taken in: a canned ACL, or BUCKET/OBJECT, an ACL object', 'private')
+    .addOption(
+      new Option('--acl-mode <mode>', 'an ACL object: its entries of now, or what it says at each read')
+        .choices(ACL_MODES)
+        .default('copy'),
+    )
     .addOption(new Option('--deletes <deletes>').choices(['ignore', 'apply']).default('ignore'))
     .addOption(new Option('--versions <versions>').choices(['latest', 'keep']).default('latest'))
     .option('--epoch-objects <n>', 'objects under one epoch key', wholeNumber, DEFAULT_EPOCH_LIMITS.objects)
@@ -34,18 +40,21 @@ export function jobCommands(program: Command, operator: Operator): void {
     .description('order a job; makes its import key in the token')
     .addHelpText(
       'after',
-      '\nExample:\n  sealift-provider job create --account "Studio North" --bucket rushes --bucket stills',
+      `
+Examples:
+  sealift-provider job create --account "Studio North" --bucket rushes --bucket stills
+  sealift-provider job create --account "Studio North" --bucket rushes --acl rushes/acls/crew --acl-mode reference`,
     )
     .action(async (_: unknown, command: Command) => {
       const options = command.optsWithGlobals<CreateOptions>()
-      const { account, bucket: buckets, mode, acl, deletes, versions } = options
+      const { account, bucket: buckets, mode, acl, aclMode, deletes, versions } = options
       const limits = {
         objects: options.epochObjects,
         bytes: options.epochGib * 2 ** 30,
         seconds: options.epochSeconds,
         idleSeconds: options.epochIdleSeconds,
       }
-      const request = { account, buckets, mode, acl, deletes, versions, limits }
+      const request = { account, buckets, mode, acl, aclMode, deletes, versions, limits }
       const made = await withAdministration(operator, options, at => at.createJob(request))
       tell(operator, options, made, [`job ${made.job}`, MODE_IN_WORDS[made.mode]])
     })
@@ -107,5 +116,5 @@ export function wholeNumber(text: string): number {
 }
 
 function line(job: JobInfo): string {
-  return `${job.job}  ${job.state.padEnd(9)}  ${job.accountName}  ${job.mode}  ${job.acl}  ${job.buckets.join(', ')}`
+  return `${job.job}  ${job.state.padEnd(9)}  ${job.accountName}  ${job.mode}  ${job.buckets.join(', ')}  ${job.acl}`
 }

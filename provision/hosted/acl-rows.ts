@@ -1,5 +1,5 @@
 import type { Acl } from '../../access/acl/acl.ts'
-import { parseBoundAcl } from '../../access/acl/bound.ts'
+import { isReference, parseBoundAcl } from '../../access/acl/bound.ts'
 import { parseAcl } from '../../access/acl/text.ts'
 import { type AclGeneration, parseBinding } from '../../format/release.ts'
 import type { HostedSchema, ObjectRow } from '../database/hosted-schema.ts'
@@ -31,6 +31,8 @@ export async function effectiveAcl(database: Database | Change, text: string): P
 
 /** The id that the text refers to, for the column beside it. */
 export function referenceIn(text: string): string | null {
+  // asked for each object of a drive: most texts are entries, and need not be read for this
+  if (!isReference(text)) return null
   const bound = parseBoundAcl(text)
   return bound.kind === 'reference' ? bound.id : null
 }
@@ -44,16 +46,18 @@ export function boundColumns(binding: Uint8Array): Pick<ObjectRow, 'owner' | 'ac
 /** Something that referred to `before` refers to `after` now; null: to nothing. */
 export async function moveReference(change: Change, before: string | null, after: string | null): Promise<void> {
   if (before === after) return
-  for (const [id, by] of [
-    [before, -1],
-    [after, 1],
-  ] as const)
-    if (id !== null)
-      await change
-        .updateTable('acls')
-        .set(row => ({ refs: row('refs', '+', by) }))
-        .where('id', '=', id)
-        .execute()
+  await refer(change, before, -1)
+  await refer(change, after, 1)
+}
+
+/** So many more refer to it; null: to nothing. */
+export async function refer(change: Change, id: string | null, by: number): Promise<void> {
+  if (id === null) return
+  await change
+    .updateTable('acls')
+    .set(row => ({ refs: row('refs', '+', by) }))
+    .where('id', '=', id)
+    .execute()
 }
 
 /** Asked at every write: most names are no ACL object's. */

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { BodyRow, ObjectRow } from '../database/hosted-schema.ts'
 import { finder, inserter } from '../database/rows.ts'
+import { refer, referenceIn } from './acl-rows.ts'
 import { addBody, placeObject, removeObject, shareBody } from './commit.ts'
 import { BODY_COLUMNS, jsonOf, keyBytes, OBJECT_COLUMNS } from './rows.ts'
 import type { Change } from './shelf.ts'
@@ -111,6 +112,7 @@ async function putFresh(
     objects.map(object => objectRow(object, keyBytes(object.key), null, origin)),
   )
   for (const [blob, count] of uses) await useBlob(change, blob, count)
+  for (const [acl, some] of Map.groupBy(objects, each => each.acl)) await refer(change, referenceIn(acl), some.length)
 }
 
 async function newerThere(change: Change, origin: string, name: { bucket: string; key: string; sequence: number }) {
@@ -183,7 +185,7 @@ function objectRow(object: RegisteredObject, key: Buffer, set: string | null, or
     binding: NONE,
     owner: object.account,
     acl: object.acl,
-    acl_ref: null,
+    acl_ref: referenceIn(object.acl),
     acl_revision: 0,
     origin,
     sequence: object.sequence,

@@ -26,7 +26,8 @@ export type RegisteredObject = RegisteredBody & {
   checksum: Checksum | null
   account: string
   job: string
-  acl: 'private' | 'public-read'
+  /** in its text form */
+  acl: string
   /** of the commit on its device: of two versions of a name from one device the higher one stays */
   sequence: number
   /** of a composite: the upload that its key is bound to */

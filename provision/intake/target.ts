@@ -33,7 +33,8 @@ export type TakenObject = TakenBody & {
   checksum: Checksum | null
   account: string
   job: string
-  acl: 'private' | 'public-read'
+  /** in its text form */
+  acl: string
   sequence: number
   upload: string | null
   parts: TakenPart[]

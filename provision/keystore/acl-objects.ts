@@ -25,6 +25,8 @@ export type AclObjects = {
   /** What a generation says; null for `generation`: the live one. null: it is gone, or never was. */
   entries(id: string, generation: number | null): Promise<Acl | null>
   at(place: AclPlace): Promise<AclObject | null>
+  /** `bucket/object`; null: it is gone, or never was */
+  nameOf(id: string): Promise<string | null>
   /** A new generation, in force from here on. By a signed request, which counts once. */
   put(place: AclPlace, made: Omit<AclObject, 'id' | 'generation'> & { acl: Acl }, by: Spending): Promise<AclObject>
   /** Nothing is given by it any more. Doing it again changes nothing. */
@@ -66,6 +68,9 @@ export function aclObjectsOf(database: Kysely<KeystoreSchema>, clock: () => numb
     async at(place) {
       const row = await rowAt(database, place)
       return row === undefined ? null : aclObject(row)
+    },
+    async nameOf(id) {
+      return (await objectRow(database, id))?.place?.toString('utf8') ?? null
     },
     async put(place, { objectId, owner, consent, acl }, by) {
       const done = await database.transaction().execute(async change => {

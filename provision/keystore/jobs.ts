@@ -1,4 +1,5 @@
 import type { Kysely } from 'kysely'
+import { encodeBoundAcl } from '../../access/acl/bound.ts'
 import {
   AdministrationError,
   type EpochLimits,
@@ -15,9 +16,12 @@ import { type OpeningSuite, type PublicKey, wrapSuite } from '../../format/wrap-
 import type { Token } from '../../hsm/token.ts'
 import type { KeystoreSchema } from '../database/keystore-schema.ts'
 import type { Accounts } from './accounts.ts'
+import type { AclObjects } from './acl-objects.ts'
+import { orderedAcl, shownAcl } from './job-acl.ts'
 import { type JobEvent, nextJobState } from './job-state.ts'
 import { Lru } from './lru.ts'
 import { importKey, openingKeyOf, TOKEN_KEYS } from './token-keys.ts'
+import type { Users } from './users.ts'
 
 export type KnownJob = {
   id: JobId
@@ -51,10 +55,12 @@ export function jobsOf(on: {
   database: Kysely<KeystoreSchema>
   token: Token
   accounts: Accounts
+  users: Pick<Users, 'byId'>
+  aclObjects: AclObjects
   orderSpki: Buffer
   clock: () => number
 }): Jobs {
-  const { database, token, accounts, orderSpki, clock } = on
+  const { database, token, accounts, users, aclObjects, orderSpki, clock } = on
   const cache = new Lru<JobId, KnownJob>(JOBS_CACHED_MAX)
 
   const read = (row: KeystoreSchema['jobs']): KnownJob => {
@@ -95,9 +101,10 @@ export function jobsOf(on: {
     async create(request) {
       const account = await accounts.find(request.account)
       if (account.disabled) throw new AdministrationError('state', `account "${account.name}" is disabled`)
-      const { buckets, acl, mode, deletes, versions, limits } = request
+      const { buckets, mode, deletes, versions, limits } = request
       requireBuckets(buckets)
       requireLimits(limits)
+      const acl = encodeBoundAcl(await orderedAcl(request, account.id, { aclObjects, users }))
       const job = newId<JobId>()
       const orderedAt = clock()
       const order = { job, account: account.id, buckets, acl, mode, deletes, versions, orderedAt }
@@ -147,7 +154,8 @@ export function jobsOf(on: {
     },
     async info({ id, order, state, keyDestroyed, createdAt, limits }) {
       const account = await accounts.byId(order.account)
-      const { buckets, mode, acl, deletes, versions } = order
+      const { buckets, mode, deletes, versions } = order
+      const acl = await shownAcl(order.acl, order.account, aclObjects)
       const accountName = account?.name ?? order.account
       const what = { job: id, account: order.account, accountName, buckets, mode, acl, deletes, versions }
       return { ...what, state, keyDestroyed, createdAt, limits }

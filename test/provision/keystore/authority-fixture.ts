@@ -77,7 +77,7 @@ export async function authorityFixture(): Promise<AuthorityFixture> {
 }
 
 export function jobRequest(account: string, more: Partial<JobRequest> = {}): JobRequest {
-  const kind = { mode: 'write-only', acl: 'private', deletes: 'ignore', versions: 'latest' } as const
+  const kind = { mode: 'write-only', acl: 'private', aclMode: 'copy', deletes: 'ignore', versions: 'latest' } as const
   return { account, buckets: ['photos'], ...kind, limits: DEFAULT_EPOCH_LIMITS, ...more }
 }
 

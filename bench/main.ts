@@ -4,7 +4,7 @@
  */
 import { parseArgs } from 'node:util'
 import { jsonLine, judge, type Row, tableLines } from './measure.ts'
-import { MEASURES } from './measures/all.ts'
+import { ALL, MEASURES } from './measures/all.ts'
 import { describeMachine, openPlace } from './place.ts'
 import { printProfile, profileInto } from './profile.ts'
 import { describeVersions, endDescendants, installMissing } from './program.ts'
@@ -24,7 +24,7 @@ const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
 })
 const say = (line: string): void => void process.stderr.write(`${line}\n`)
-const names = positionals.includes('all') ? [...MEASURES.keys()] : positionals
+const names = positionals.flatMap(name => (name === 'all' ? ALL : [name]))
 const unknown = names.filter(name => !MEASURES.has(name))
 const rounds = Number(flags.rounds ?? (flags.profile ? 1 : 5))
 if (names.length === 0 || unknown.length > 0 || !Number.isInteger(rounds) || rounds < 1) {

@@ -15,6 +15,15 @@ export const millionKey = (at: number): string =>
 
 export async function buildMillion(progress: (done: number) => void): Promise<Prepared> {
   const prepared = await prepareDevice({ readBack: 'none' })
+  await fillMillion(prepared, progress)
+  return prepared
+}
+
+/** A million objects onto a device that nobody has open. */
+export async function fillMillion(
+  prepared: Pick<Prepared, 'state' | 'drive' | 'code'>,
+  progress: (done: number) => void,
+): Promise<void> {
   const config = { stateDirectory: prepared.state, drivePaths: [prepared.drive], tokenUri: null }
   const device = await Device.open(config)
   try {
@@ -34,7 +43,6 @@ export async function buildMillion(progress: (done: number) => void): Promise<Pr
   } finally {
     await device.close()
   }
-  return prepared
 }
 
 async function* once(bytes: Buffer): AsyncGenerator<Buffer> {

@@ -18,21 +18,34 @@ export type Ordered = {
 export type SealedDrive = Ordered & { sealCode: string; objects: number }
 export type Hosted = { endpoint: Endpoint; pid: number; stop(): Promise<void> }
 
+export type Account = Credentials & { id: string }
+
 /** A job and its device, not yet started. */
 export async function order(place: Place, name: string, mode: 'write-only' | 'readable'): Promise<Ordered> {
   const home = place.make(name)
   const state = join(home, 'provider')
+  await ask('sealift-provider', ['--state', state, 'init'])
+  const owner = await openAccount(state, 'owner')
+  return orderJob(home, state, owner, ['--mode', mode])
+}
+
+/** An account with an access key. */
+export async function openAccount(state: string, name: string): Promise<Account> {
   const provider = <T>(...args: string[]): Promise<T> => ask<T>('sealift-provider', ['--state', state, ...args])
-  await provider('init')
-  await provider('account', 'create', 'owner')
-  const { accessKey, secret } = await provider<{ accessKey: string; secret: string }>('access-key', 'create', 'owner')
-  const kind = ['--account', 'owner', '--bucket', BUCKET, '--mode', mode, '--epoch-idle-seconds', '3600']
-  const { job } = await provider<{ job: string }>('job', 'create', ...kind)
+  const { id } = await provider<{ id: string }>('account', 'create', name)
+  const made = await provider<{ accessKey: string; secret: string }>('access-key', 'create', name)
+  return { id, accessKey: made.accessKey, secretKey: made.secret }
+}
+
+/** A job of the account "owner" at a provider that is there, and its device. @param kind - further arguments of `job create` */
+export async function orderJob(home: string, state: string, owner: Credentials, kind: string[]): Promise<Ordered> {
+  const provider = <T>(...args: string[]): Promise<T> => ask<T>('sealift-provider', ['--state', state, ...args])
+  const usual = ['--account', 'owner', '--bucket', BUCKET, '--epoch-idle-seconds', '3600']
+  const { job } = await provider<{ job: string }>('job', 'create', ...usual, ...kind)
   const device = { state: join(home, 'device'), drive: join(home, 'drive'), running: new Set<ChildProcess>() }
   const code = join(home, 'code')
   const to = ['--device-state', device.state, '--drive', device.drive, '--code-file', code]
   await provider('device', 'prepare', '--job', job, ...to)
-  const owner = { accessKey, secretKey: secret }
   return { state, owner, device: { ...device, code: readFileSync(code, 'utf8').trim() } }
 }
 

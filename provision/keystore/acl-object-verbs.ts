@@ -28,7 +28,7 @@ export function aclObjectVerbs(on: {
 }): Verbs {
   const { proofs, objects, aclObjects, bucketRights, directory } = on
   return {
-    async putAclObject({ proof, object, document }) {
+    async putAclObject({ proof, object, document, replaces }) {
       const judged = await proofs.judge(proof)
       const { place } = object
       if (judged.target === null || !coversWrite(judged.target, place) || place.part !== undefined)
@@ -41,7 +41,7 @@ export function aclObjectVerbs(on: {
       // W in it counts for buckets that refer to it (rule 38)
       const acl = await resolveGrants(parseAclDocument(document, 'bucket').grants, directory)
       const { objectId } = bound.envelope
-      const made = { objectId, owner: bound.owner, consent: consentOf(judged.proof), acl }
+      const made = { objectId, owner: bound.owner, consent: consentOf(judged.proof), acl, replaces }
       const { id, generation } = await aclObjects.put(place, made, spendingOf(proof, judged.proof))
       return { id, generation, acl: encodeAcl(acl) }
     },

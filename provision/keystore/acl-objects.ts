@@ -1,7 +1,8 @@
 import type { Kysely, Transaction } from 'kysely'
 import type { Acl } from '../../access/acl/acl.ts'
 import { encodeAcl, parseAcl } from '../../access/acl/text.ts'
-import type { ObjectId } from '../../format/bytes.ts'
+import { NO_ID, type ObjectId } from '../../format/bytes.ts'
+import { ReleaseError } from '../../format/release.ts'
 import type { KeystoreSchema } from '../database/keystore-schema.ts'
 import { seeker } from '../database/rows.ts'
 import { Lru } from './lru.ts'
@@ -25,8 +26,12 @@ export type AclObjects = {
   /** What a generation says; null for `generation`: the live one. null: it is gone, or never was. */
   entries(id: string, generation: number | null): Promise<Acl | null>
   at(place: AclPlace): Promise<AclObject | null>
-  /** A new generation, in force from here on. By a signed request, which counts once. */
-  put(place: AclPlace, made: Omit<AclObject, 'id' | 'generation'> & { acl: Acl }, by: Spending): Promise<AclObject>
+  /** A new generation, in force from here on. By a signed request, which counts once. @throws ReleaseError "replaced" */
+  put(
+    place: AclPlace,
+    made: Omit<AclObject, 'id' | 'generation'> & { acl: Acl; replaces: ObjectId | null },
+    by: Spending,
+  ): Promise<AclObject>
   /** Nothing is given by it any more. Doing it again changes nothing. */
   drop(place: AclPlace, objectId: string): Promise<void>
 }
@@ -67,9 +72,11 @@ export function aclObjectsOf(database: Kysely<KeystoreSchema>, clock: () => numb
       const row = await rowAt(database, place)
       return row === undefined ? null : aclObject(row)
     },
-    async put(place, { objectId, owner, consent, acl }, by) {
+    async put(place, { objectId, owner, consent, acl, replaces }, by) {
       const done = await database.transaction().execute(async change => {
         const there = await rowAt(change, place)
+        if (replaces !== null && replaces !== (there?.object_id ?? NO_ID))
+          throw new ReleaseError('replaced', 'another ACL object lies there than was to be replaced')
         const fresh = await spend(change, by, Buffer.from(`acl object ${objectId}`), clock())
         if (!fresh && there !== undefined) return there
         const id = there?.id ?? newPrincipalId()

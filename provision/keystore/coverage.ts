@@ -38,7 +38,8 @@ export function signedTarget(proof: RequestProof, hostSuffix: string | null): Si
 }
 
 const ADDED_BY_CLIENTS = /^(?:X-Amz-.*|x-id)$/
-const OF_A_READ = /^(?:versionId|partNumber|response-[a-z-]+)$/
+const VERSION = /^(?:versionId|generation)$/
+const OF_A_READ = /^(?:versionId|generation|partNumber|response-[a-z-]+)$/
 
 /** Reading the object at `place`: a GET or HEAD of it and of no subresource, or a copy that names it as its source. */
 export function coversRead(target: SignedTarget, place: ObjectPlace): boolean {
@@ -71,13 +72,13 @@ export function coversAcl(target: SignedTarget, place: ObjectPlace): boolean {
     target.method === 'PUT' &&
     samePlace(target, place) &&
     target.query.has('acl') &&
-    onlyQuery(target, name => name === 'acl' || name === 'versionId')
+    onlyQuery(target, name => name === 'acl' || VERSION.test(name))
   )
 }
 
 /** The deletion of the object at `place`. */
 export function coversDelete(target: SignedTarget, place: ObjectPlace): boolean {
-  return target.method === 'DELETE' && samePlace(target, place) && onlyQuery(target, name => name === 'versionId')
+  return target.method === 'DELETE' && samePlace(target, place) && onlyQuery(target, name => VERSION.test(name))
 }
 
 /** A request about the bucket itself. @param sub - the one subresource that it names; null: none */

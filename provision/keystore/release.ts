@@ -15,7 +15,7 @@ import {
 import { sealMetadata } from '../../format/metadata.ts'
 import type { KeyRelease, ObjectPlace, WrapRequest } from '../../format/release.ts'
 import type { Accounts, KnownAccount } from './accounts.ts'
-import { type AskedAcls, type Asking, anonymousObjectAcl } from './asked-acl.ts'
+import { type AskedAcls, type Asking, anonymousObjectAcl, metagenerationWish } from './asked-acl.ts'
 import type { BucketRights } from './bucket-rights.ts'
 import type { Buckets } from './buckets.ts'
 import { coversAcl, coversCreation, coversRead, coversWrite, type SignedTarget, samePlace } from './coverage.ts'
@@ -130,6 +130,7 @@ export function releaseVerbs(on: {
       const owner = await accountOf(judged.principal.account)
       const { user } = judged.principal
       const acl = destination.part === undefined ? await newAcl({ ...judged, named }, destination) : NO_ENTRIES
+      let revision = 0
       const copy = async (from: Bound, to: ObjectPlace, sealed: Uint8Array): Promise<Buffer> => {
         const { objectId, plaintextLength, bodyLength, digestId, digest, parts: list, kind: old } = from.envelope
         const kind = to.part === undefined ? old : PART
@@ -139,7 +140,9 @@ export function releaseVerbs(on: {
         const made = await sealFor(owner, key, fields, from.stored.coreHeader, to, binding, sealed)
         key.fill(0)
         // a row for this very place would otherwise outlive the ACL that the copy asked for
-        await objects.renewAcl(made.context, kind === PART ? NO_ENTRIES : acl, spendingOf(proof, judged.proof))
+        const spending = spendingOf(proof, judged.proof)
+        const renewed = await objects.renewAcl(made.context, kind === PART ? NO_ENTRIES : acl, spending)
+        if (from === source) revision = renewed
         return made.envelope
       }
       const envelopes = [await copy(source, destination, metadata)]
@@ -153,7 +156,12 @@ export function releaseVerbs(on: {
         envelopes.push(await copy(part, { ...destination, part: number }, parts[at]?.metadata ?? Buffer.alloc(0)))
       }
       const kind = destination.part === undefined ? source.envelope.kind : PART
-      return { envelopes, binding: bindingOf(user, kind, acl), partBinding: bindingOf(user, PART, NO_ENTRIES) }
+      return {
+        envelopes,
+        binding: bindingOf(user, kind, acl),
+        partBinding: bindingOf(user, PART, NO_ENTRIES),
+        revision,
+      }
     },
     async bind({ proof, object, document, named }) {
       const judged = await proofs.judge(proof)
@@ -165,7 +173,7 @@ export function releaseVerbs(on: {
       objects.open(bound).fill(0) // that there is such an object of that name
       const { place } = object
       const acl = await askedAcls.ofChange({ ...judged, named }, document, 'object', bound, place)
-      return objects.setAcl(bound.context, acl, spendingOf(proof, judged.proof))
+      return objects.setAcl(bound.context, acl, spendingOf(proof, judged.proof), metagenerationWish(judged.proof))
     },
   }
 

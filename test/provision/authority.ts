@@ -260,7 +260,7 @@ export function openAuthority(): Authority {
         const hash = headerHash(from.envelope, part.object.coreHeader)
         return sealed(account, to, partBinding, from.key, hash, part.metadata, from.envelope)
       })
-      return { envelopes: [whole, ...copies], binding, partBinding }
+      return { envelopes: [whole, ...copies], binding, partBinding, revision: 0 }
     },
     async bind({ proof, object }) {
       authority.calls.push('bind')
@@ -268,7 +268,8 @@ export function openAuthority(): Authority {
       if (account !== object.account) throw new ReleaseError('denied', 'not the owner')
       const acl = acls.asked(proof, account, null) ?? ''
       bindings.set(bindingName(object, open(object).envelope), acl)
-      return { acl, revision: acls.nextRevision() }
+      const revision = acls.nextRevision()
+      return { acl, revision, metageneration: revision + 1, held: true }
     },
     ...acls.calls,
     async putAclObject() {

@@ -50,6 +50,8 @@ const rewrap = {
 }
 const bind = { proof, object: byDrive, document: Buffer.from('<AccessControlList/>'), named: null }
 const aclGeneration = { id: '0123456789abcdef', generation: 2, acl: 'all=R' }
+const aclInForce = { acl: 'all=R', revision: 2, metageneration: 3, held: true }
+const aclObject = { proof, object: byDrive, document: Buffer.from('d'), referrers: 3, replaces: null }
 const bucketAsk = { proof, bucket: 'b' }
 const bucketFacts = { owner: 'o', account: 'acme', acl: 'all=R user:o=FULL', defaultAcl: null, revision: 1 }
 const binding = Buffer.from('b')
@@ -171,8 +173,8 @@ export const RELEASE_DRAFTS: { name?: string; message: string; value: CborValue;
   },
   {
     message: 'rewrap answer',
-    value: { envelopes: [Buffer.from('e'), Buffer.from('f')], binding, partBinding: binding },
-    refused: [noList, ['no binding of parts', 'malformed', { envelopes: [], binding }]],
+    value: { envelopes: [Buffer.from('e'), Buffer.from('f')], binding, partBinding: binding, revision: 0 },
+    refused: [noList, ['no binding of parts', 'malformed', { envelopes: [], binding, revision: 0 }]],
   },
   {
     message: 'bind ask',
@@ -181,15 +183,32 @@ export const RELEASE_DRAFTS: { name?: string; message: string; value: CborValue;
   },
   {
     message: 'bind answer',
-    value: { acl: 'all=R', revision: 2 },
-    refused: [something, ['an ACL of 49,153 bytes', 'limit', { acl: 'a'.repeat(49_153), revision: 2 }]],
+    value: aclInForce,
+    refused: [
+      something,
+      ['an ACL of 49,153 bytes', 'limit', { ...aclInForce, acl: 'a'.repeat(49_153) }],
+      ['a number for held', 'malformed', { ...aclInForce, held: 1 }],
+    ],
+  },
+  {
+    name: 'bind answer, it did not hold',
+    message: 'bind answer',
+    value: { acl: null, revision: 0, metageneration: 1, held: false },
+    refused: [],
   },
   {
     message: 'putAclObject ask',
-    value: [{ proof, object: byDrive, document: Buffer.from('d'), referrers: 3 }],
+    value: [aclObject],
     refused: [
-      ['a negative count', 'malformed', [{ proof, object: byDrive, document: Buffer.from('d'), referrers: -1 }]],
+      ['a negative count', 'malformed', [{ ...aclObject, referrers: -1 }]],
+      ['text for what it replaces', 'malformed', [{ ...aclObject, replaces: '' }]],
     ],
+  },
+  {
+    name: 'putAclObject ask, in place of one',
+    message: 'putAclObject ask',
+    value: [{ ...aclObject, replaces: id }],
+    refused: [],
   },
   {
     message: 'putAclObject answer',
@@ -226,8 +245,8 @@ export const RELEASE_DRAFTS: { name?: string; message: string; value: CborValue;
   },
   {
     message: 'bindBucket answer',
-    value: { ...bucketFacts, defaultAcl: '' },
-    refused: [['a field less', 'malformed', keep(bucketFacts, 'account')]],
+    value: { ...bucketFacts, defaultAcl: '', held: true },
+    refused: [['a field less', 'malformed', bucketFacts]],
   },
   { message: 'closeBucket ask', value: [bucketAsk], refused: [['no bucket', 'malformed', [keep(bucketAsk, 'bucket')]]] },
   { message: 'closeBucket answer', value: null, refused: [something] },

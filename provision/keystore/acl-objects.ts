@@ -26,7 +26,11 @@ export type AclObjects = {
   entries(id: string, generation: number | null): Promise<Acl | null>
   at(place: AclPlace): Promise<AclObject | null>
   /** A new generation, in force from here on. By a signed request, which counts once. */
-  put(place: AclPlace, made: Omit<AclObject, 'id' | 'generation'> & { acl: Acl }, by: Spending): Promise<AclObject>
+  put(
+    place: AclPlace,
+    made: Omit<AclObject, 'id' | 'generation'> & { acl: Acl },
+    by: Spending | null,
+  ): Promise<AclObject>
   /** Nothing is given by it any more. Doing it again changes nothing. */
   drop(place: AclPlace, objectId: string): Promise<void>
 }

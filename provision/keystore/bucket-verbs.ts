@@ -52,7 +52,7 @@ export function bucketVerbs(on: {
       const parties = { owner, bucketOwner: owner }
       const on = of === 'acl' ? 'bucket' : 'default-object'
       const acl = await askedAcls.ofChange({ ...judged, named }, document, on, parties, null)
-      return bucketFacts(await buckets.change(there, of, acl, spendingOf(proof, judged.proof)))
+      return bucketFacts(await buckets.change(there, of, acl, spendingOf(proof, judged)))
     },
     async closeBucket({ proof, bucket }) {
       const judged = await covered(proof, 'DELETE', bucket, null)

@@ -23,7 +23,7 @@ export type Buckets = {
   /** @returns null: the name is taken */
   open(name: string, owner: { user: string; account: string }, acl: BoundAcl): Promise<Bucket | null>
   /** By a signed request, which counts once. @returns what is in force now, whether this or something later set it */
-  change(bucket: Bucket, of: 'acl' | 'default-object', acl: BoundAcl, by: Spending): Promise<Bucket>
+  change(bucket: Bucket, of: 'acl' | 'default-object', acl: BoundAcl, by: Spending | null): Promise<Bucket>
   close(name: string): Promise<void>
 }
 

@@ -54,9 +54,9 @@ export type Objects = {
   /** Parts that the composite lists, in the order asked; each bound as the composite is. */
   parts(composite: Bound, asked: StoredObject[]): Promise<Bound[]>
   /** By a signed request, which counts once. @returns what is in force now, whether this or something later set it */
-  setAcl(context: ObjectContext, acl: BoundAcl, by: Spending): Promise<AclInForce>
+  setAcl(context: ObjectContext, acl: BoundAcl, by: Spending | null): Promise<AclInForce>
   /** Sets the ACL only where a row voids what the envelope says. */
-  renewAcl(context: ObjectContext, acl: BoundAcl, by: Spending): Promise<void>
+  renewAcl(context: ObjectContext, acl: BoundAcl, by: Spending | null): Promise<void>
 }
 
 const BINDINGS_CACHED_MAX = 50_000
@@ -153,7 +153,7 @@ export function objectsOf(
   const change = async (
     context: ObjectContext,
     acl: BoundAcl,
-    by: Spending,
+    by: Spending | null,
     { always }: { always: boolean },
   ): Promise<AclInForce | null> => {
     const place = placeOf(context)

@@ -30,7 +30,7 @@ export type AclObjects = {
   put(
     place: AclPlace,
     made: Omit<AclObject, 'id' | 'generation'> & { acl: Acl; replaces: ObjectId | null },
-    by: Spending,
+    by: Spending | null,
   ): Promise<AclObject>
   /** Nothing is given by it any more. Doing it again changes nothing. */
   drop(place: AclPlace, objectId: string): Promise<void>

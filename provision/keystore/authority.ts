@@ -27,6 +27,7 @@ import { membershipsOf } from './memberships.ts'
 import { objectsOf } from './objects.ts'
 import { proofsOf } from './proofs.ts'
 import { releaseVerbs } from './release.ts'
+import { signedProofsOf } from './signed-proofs.ts'
 import { openStateKey } from './state-key.ts'
 import { usersOf } from './users.ts'
 
@@ -76,7 +77,8 @@ export async function openAuthority(config: AuthorityConfig): Promise<Authority>
     const groups = groupsOf({ database, accounts, users, memberships, clock })
     const jobs = jobsOf({ database, token, accounts, orderSpki: facts.grantSpki, clock })
     const epochs = epochsOf(database, token, clock)
-    const proofs = proofsOf({ accounts, users, memberships, hostSuffix: virtualHostSuffix, clock })
+    const signed = signedProofsOf({ accounts, clock })
+    const proofs = proofsOf({ accounts, users, memberships, signed, hostSuffix: virtualHostSuffix })
     const buckets = bucketsOf(database, clock)
     const aclObjects = aclObjectsOf(database, clock)
     const objects = objectsOf(database, { epochs, accounts, users, buckets, jobs, aclObjects, clock })

@@ -53,7 +53,7 @@ export function bucketVerbs(on: {
       const on = of === 'acl' ? 'bucket' : 'default-object'
       const acl = await askedAcls.ofChange({ ...judged, named }, document, on, parties, null)
       const wish = metagenerationWish(judged.proof)
-      const { bucket: changed, held } = await buckets.change(there, of, acl, spendingOf(proof, judged.proof), wish)
+      const { bucket: changed, held } = await buckets.change(there, of, acl, spendingOf(proof, judged), wish)
       return { ...bucketFacts(changed), held }
     },
     async closeBucket({ proof, bucket }) {

@@ -30,7 +30,7 @@ export type Buckets = {
    * By a signed request, which counts once.
    * @returns what is in force now, whether this or something later set it
    */
-  change(bucket: Bucket, of: 'acl' | 'default-object', acl: BoundAcl, by: Spending, wish: Wish): Promise<Changed>
+  change(bucket: Bucket, of: 'acl' | 'default-object', acl: BoundAcl, by: Spending | null, wish: Wish): Promise<Changed>
   close(name: string): Promise<void>
 }
 

@@ -59,9 +59,9 @@ export type Objects = {
    * @param wish - what the metageneration must be
    * @returns what is in force now, whether this or something later set it
    */
-  setAcl(context: ObjectContext, acl: BoundAcl, by: Spending, wish: Wish): Promise<AclInForce>
+  setAcl(context: ObjectContext, acl: BoundAcl, by: Spending | null, wish: Wish): Promise<AclInForce>
   /** Of a new object: sets the ACL only where a row voids what the envelope says. @returns the revision that is in force */
-  renewAcl(context: ObjectContext, acl: BoundAcl, by: Spending): Promise<number>
+  renewAcl(context: ObjectContext, acl: BoundAcl, by: Spending | null): Promise<number>
 }
 
 const BINDINGS_CACHED_MAX = 50_000
@@ -158,7 +158,7 @@ export function objectsOf(
   const change = async (
     context: ObjectContext,
     acl: BoundAcl,
-    by: Spending,
+    by: Spending | null,
     of: 'new-object' | Wish,
   ): Promise<AclInForce> => {
     const place = placeOf(context)

@@ -18,7 +18,7 @@ import type { Accounts, KnownAccount } from './accounts.ts'
 import { type AskedAcls, type Asking, anonymousObjectAcl, metagenerationWish } from './asked-acl.ts'
 import type { BucketRights } from './bucket-rights.ts'
 import type { Buckets } from './buckets.ts'
-import { coversAcl, coversCreation, coversRead, coversWrite, type SignedTarget, samePlace } from './coverage.ts'
+import { coversAcl, coversCreation, coversRead, coversWrite, type RequestTarget, samePlace } from './coverage.ts'
 import { type Epochs, NO_JOB } from './epochs.ts'
 import { type Bound, bindingOf, isWhole, mayChangeAcl, mayRead, type Objects } from './objects.ts'
 import { checkBody, headerHash } from './opening.ts'
@@ -140,7 +140,7 @@ export function releaseVerbs(on: {
         const made = await sealFor(owner, key, fields, from.stored.coreHeader, to, binding, sealed)
         key.fill(0)
         // a row for this very place would otherwise outlive the ACL that the copy asked for
-        const spending = spendingOf(proof, judged.proof)
+        const spending = spendingOf(proof, judged)
         const renewed = await objects.renewAcl(made.context, kind === PART ? NO_ENTRIES : acl, spending)
         if (from === source) revision = renewed
         return made.envelope
@@ -173,7 +173,7 @@ export function releaseVerbs(on: {
       objects.open(bound).fill(0) // that there is such an object of that name
       const { place } = object
       const acl = await askedAcls.ofChange({ ...judged, named }, document, 'object', bound, place)
-      return objects.setAcl(bound.context, acl, spendingOf(proof, judged.proof), metagenerationWish(judged.proof))
+      return objects.setAcl(bound.context, acl, spendingOf(proof, judged), metagenerationWish(judged.proof))
     },
   }
 
@@ -186,7 +186,7 @@ export function releaseVerbs(on: {
     request: WrapRequest,
     creation: Uint8Array,
     judged: Judged,
-    target: SignedTarget,
+    target: RequestTarget,
   ): Promise<Judged> {
     const created = await proofs.judgeCreation(creation)
     const fits = coversCreation(needTarget(created), request.place) && target.query.has('uploadId')
@@ -198,7 +198,7 @@ export function releaseVerbs(on: {
 const ANONYMOUS: Who = { kind: 'anonymous' }
 const NO_ENTRIES: BoundAcl = { kind: 'own', acl: NONE }
 
-function needTarget(judged: Judged): SignedTarget {
+function needTarget(judged: Judged): RequestTarget {
   if (judged.target === null) throw denied('the proof names no object')
   return judged.target
 }

@@ -27,7 +27,7 @@ export type AclVerbs = Pick<AclStore, 'getAcl' | 'setAcl' | 'referrers'>
 
 /** ACLs of buckets and objects. The authority is told first, by the caller's own request: from its answer on the new one is in force. */
 export function aclVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCaller): AclVerbs {
-  const { database } = shelf
+  const { database, decision } = shelf
   const shown = async (owner: string | null, text: string): Promise<KeptAcl> => {
     const acl = await effectiveAcl(database, text)
     const ids = [...new Set([...(owner === null ? [] : [owner]), ...idsIn(acl ?? NO_ENTRIES)])]
@@ -40,7 +40,7 @@ export function aclVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCaller)
     return { owner, acl: acl ?? NO_ENTRIES, names: new Map(known), reference, dangling: acl === null }
   }
   const setBucketAcl = async (home: BucketRow, of: AclTarget['of'], document: Uint8Array): Promise<Numbers> => {
-    if (!allows(await bucketResource(database, home), caller, WA)) throw denied()
+    if (!allows(await bucketResource(database, home), caller, WA, decision)) throw denied()
     const { proof } = requireKnown(caller)
     if (document.length > 0) requireSignedDocument(proof)
     const named = await namedObject(database, proof)
@@ -64,7 +64,7 @@ export function aclVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCaller)
     async getAcl({ bucket, key, of }) {
       const home = await findBucket(database, bucket)
       if (key === null) {
-        if (!allows(await bucketResource(database, home), caller, RA)) throw denied()
+        if (!allows(await bucketResource(database, home), caller, RA, decision)) throw denied()
         const kept = await shown(home.owner, of === 'acl' ? home.acl : (home.default_acl ?? ''))
         return { ...kept, metageneration: metagenerationOf(home) }
       }
@@ -73,7 +73,7 @@ export function aclVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCaller)
         await judgeRead(database, home, undefined, caller)
         return null
       }
-      if (!allows(await objectResource(database, home, row), caller, RA)) throw denied()
+      if (!allows(await objectResource(database, home, row), caller, RA, decision)) throw denied()
       const { generation, metageneration } = row
       return { ...(await shown(row.owner === '' ? null : row.owner, row.acl)), generation, metageneration }
     },
@@ -86,7 +86,7 @@ export function aclVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCaller)
         judgeTerms(options, undefined)
         return null
       }
-      if (!allows(await objectResource(database, home, row), caller, WA)) throw denied()
+      if (!allows(await objectResource(database, home, row), caller, WA, decision)) throw denied()
       const { proof } = requireKnown(caller)
       if (document.length > 0) requireSignedDocument(proof)
       // an overwrite from here on has another object, which this change does not touch
@@ -124,7 +124,7 @@ export function aclVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCaller)
       // who may change it or write it anew sees what it governs (rules 39, 41)
       const may =
         row !== undefined &&
-        (allows(await objectResource(database, home, row), caller, WA) ||
+        (allows(await objectResource(database, home, row), caller, WA, decision) ||
           allows(await bucketResource(database, home), caller, W))
       if (!may) throw denied()
       const acl = await aclObjectAt(database, { bucket, key: keyBytes(key) })

@@ -1,7 +1,7 @@
 import type { Kysely } from 'kysely'
 import { type Acl, R, WA } from '../../access/acl/acl.ts'
 import { type BoundAcl, encodeBoundAcl, parseBoundAcl } from '../../access/acl/bound.ts'
-import { rightsOf, type Who } from '../../access/acl/decide.ts'
+import { type DecisionSettings, rightsOf, type Who } from '../../access/acl/decide.ts'
 import { AccessError } from '../../access/fault.ts'
 import { fulfils, isWish, NO_WISH, type Wish } from '../../access/precondition.ts'
 import { type ObjectContext, objectContextHash } from '../../format/context.ts'
@@ -71,8 +71,8 @@ export function mayRead(bound: Bound, who: Who): boolean {
   return (rightsOf({ kind: 'object', ...bound }, who) & R) !== 0
 }
 
-export function mayChangeAcl(bound: Bound, who: Who): boolean {
-  return (rightsOf({ kind: 'object', ...bound }, who) & WA) !== 0
+export function mayChangeAcl(bound: Bound, who: Who, decision: DecisionSettings): boolean {
+  return (rightsOf({ kind: 'object', ...bound }, who, decision) & WA) !== 0
 }
 
 export function objectsOf(

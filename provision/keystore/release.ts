@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import { NO_ENTRIES as NONE, W } from '../../access/acl/acl.ts'
 import type { BoundAcl } from '../../access/acl/bound.ts'
-import type { Who } from '../../access/acl/decide.ts'
+import type { DecisionSettings, Who } from '../../access/acl/decide.ts'
 import type { ObjectContext } from '../../format/context.ts'
 import {
   COMPOSITE,
@@ -37,8 +37,9 @@ export function releaseVerbs(on: {
   buckets: Pick<Buckets, 'find'>
   bucketRights: BucketRights
   askedAcls: AskedAcls
+  decision: DecisionSettings
 }): Verbs {
-  const { proofs, accounts, epochs, objects, buckets, bucketRights, askedAcls } = on
+  const { proofs, accounts, epochs, objects, buckets, bucketRights, askedAcls, decision } = on
 
   const accountOf = async (id: string): Promise<KnownAccount> => {
     const account = await accounts.byId(id)
@@ -169,7 +170,7 @@ export function releaseVerbs(on: {
       if (!coversAcl(target, object.place)) throw denied('the proof is for no change of this ACL')
       const bound = await objects.bind(object)
       if (!isWhole(bound.envelope)) throw denied('a part has no ACL of its own')
-      if (!mayChangeAcl(bound, judged.who)) throw denied('the binding does not give this caller WA')
+      if (!mayChangeAcl(bound, judged.who, decision)) throw denied('the binding does not give this caller WA')
       objects.open(bound).fill(0) // that there is such an object of that name
       const { place } = object
       const acl = await askedAcls.ofChange({ ...judged, named }, document, 'object', bound, place)

@@ -98,7 +98,7 @@ export function canonicalQuery(rawQuery: string): string | null {
   if (!pairs) return null
   return pairs
     .map(([name, value]) => [percentEncode(name), percentEncode(value)] as const)
-    .filter(([name]) => name !== 'X-Amz-Signature')
+    .filter(([name]) => name !== 'X-Amz-Signature' && name !== 'X-Goog-Signature')
     .sort(([a, x], [b, y]) => (a < b ? -1 : a > b ? 1 : x < y ? -1 : x > y ? 1 : 0))
     .map(([name, value]) => `${name}=${value}`)
     .join('&')

@@ -1,10 +1,11 @@
 import type { KeyObject } from 'node:crypto'
 import { sha256Hex } from './canonical.ts'
 import type { Proof } from './proof.ts'
-import { type Scope, scopeText, signatureMatches, signatureOf } from './signing-key.ts'
+import { scopeText, signatureMatches, signatureOf } from './signing-key.ts'
 
 /**
- * One signature inside an aws-chunked body: what it covers and what the client wrote. Plain strings: another process can judge it.
+ * One signature inside an aws-chunked body, of the scheme AWS4 always: what it covers and what the client wrote. Plain strings: another
+ * process can judge it.
  * A chain: each names the one before; the first names the request's own signature.
  */
 export type ChunkClaim = {
@@ -22,7 +23,7 @@ export type ChunkClaim = {
 const emptyDigest = sha256Hex('')
 
 export function chunkStringToSign(claim: Omit<ChunkClaim, 'signature'>): string {
-  const scope = scopeText(claim)
+  const scope = scopeText({ scheme: 'AWS4', ...claim })
   return claim.kind === 'chunk'
     ? `AWS4-HMAC-SHA256-PAYLOAD\n${claim.time}\n${scope}\n${claim.previous}\n${emptyDigest}\n${claim.digest}`
     : `AWS4-HMAC-SHA256-TRAILER\n${claim.time}\n${scope}\n${claim.previous}\n${claim.digest}`
@@ -43,7 +44,7 @@ export function verifyChunk(claim: ChunkClaim, key: KeyObject): boolean {
  */
 export function chainHolds(
   claims: readonly ChunkClaim[],
-  proof: Pick<Proof, 'time'> & Scope,
+  proof: Pick<Proof, 'time' | 'date' | 'region'>,
   previous: string,
 ): boolean {
   let before = previous

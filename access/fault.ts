@@ -16,6 +16,7 @@ export type AccessFault =
   | 'ambiguous-email' // an e-mail address of more than one
   | 'other-owner' // a submitted ACL that names another owner than the resource has
   | 'invalid-acl-object' // an object that is named as an ACL and is none, or not for this
+  | 'malformed-precondition' // a condition that names no number
   | 'denied' // believed, but not allowed; also: anonymous where nobody is
 
 /** The one error class of `access/`. Never holds a secret or an expected signature. */

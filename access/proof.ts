@@ -1,6 +1,7 @@
 import { KeyObject } from 'node:crypto'
 import { canonicalRequest, queryPairs, sha256Hex, type WireHeader } from './canonical.ts'
 import { AccessError, type AccessFault } from './fault.ts'
+import { SCHEME_NAMES, SCHEMES, type Scheme, type SchemeWords } from './scheme.ts'
 import { type Scope, scopeText, signatureMatches, signingKey } from './signing-key.ts'
 import { amzTime, parseAmzTime } from './time.ts'
 
@@ -8,11 +9,14 @@ import { amzTime, parseAmzTime } from './time.ts'
 export type RequestHead = { method: string; rawPath: string; rawQuery: string; headers: readonly WireHeader[] }
 
 /**
- * Everything one SigV4 signature covers, and the signature: plain strings and numbers, so that another process can judge it.
+ * Everything one signature covers, and the signature: plain strings and numbers, so that another process can judge it.
  * Nothing in it is secret, and nothing outside it was signed.
  */
 export type Proof = {
-  kind: 'header' | 'presigned'
+  kind: 'signed'
+  scheme: Scheme
+  /** where the signature stood: in the Authorization header, or in the query */
+  form: 'header' | 'presigned'
   method: string
   rawPath: string
   rawQuery: string
@@ -25,8 +29,8 @@ export type Proof = {
   region: string
   /** yyyymmddThhmmssZ */
   time: string
-  /** of a presigned URL, from `time` */
-  expiresSeconds?: number
+  /** of a presigned URL, from `time`; null: of a header */
+  expiresSeconds: number | null
   /** 64 lower-case hex digits */
   signature: string
 }
@@ -39,13 +43,6 @@ export const longestPresignSeconds = 7 * 24 * 3600
 /** Headers that change what a request means: one that is sent must be signed. */
 const MEANINGFUL = /^x-(?:amz|goog|storage)-/
 
-const algorithm = 'AWS4-HMAC-SHA256'
-const streaming = [
-  'STREAMING-AWS4-HMAC-SHA256-PAYLOAD',
-  'STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER',
-  'STREAMING-UNSIGNED-PAYLOAD-TRAILER',
-]
-
 /**
  * The request's proof; `null` when it carries none (anonymous).
  * @throws AccessError "malformed", "unsupported", "unsigned-header"
@@ -53,19 +50,24 @@ const streaming = [
 export function parseProof(request: RequestHead): Proof | null {
   const authorization = only(request.headers, 'authorization')
   const query = queryMap(request.rawQuery)
-  const presigned = query.has('X-Amz-Algorithm') || query.has('X-Amz-Signature') || query.has('X-Amz-Credential')
+  const [presigned, second] = SCHEME_NAMES.filter(scheme =>
+    ['Algorithm', 'Signature', 'Credential'].some(field => query.has(`${SCHEMES[scheme].queryPrefix}${field}`)),
+  )
   // pre-2014 signatures: without this they would count as anonymous
-  if (query.has('Signature') && query.has('AWSAccessKeyId')) throw unsupported('signature version 2')
-  if (authorization !== undefined && presigned)
+  if (query.has('Signature') && (query.has('AWSAccessKeyId') || query.has('GoogleAccessId')))
+    throw unsupported('signature version 2')
+  if (second !== undefined || (authorization !== undefined && presigned !== undefined))
     throw malformed('either an Authorization header or a signed query, not both')
   if (authorization !== undefined) return headerProof(request, authorization)
-  return presigned ? presignedProof(request, query) : null
+  return presigned === undefined ? null : presignedProof(request, query, presigned)
 }
 
 function headerProof(request: RequestHead, authorization: string): Proof {
   const cut = authorization.indexOf(' ')
-  const scheme = cut < 0 ? authorization : authorization.slice(0, cut)
-  if (scheme !== algorithm) throw unsupported(`authorization scheme ${JSON.stringify(scheme.slice(0, 40))}`)
+  const named = cut < 0 ? authorization : authorization.slice(0, cut)
+  const scheme = SCHEME_NAMES.find(each => SCHEMES[each].algorithm === named)
+  if (scheme === undefined) throw unsupported(`authorization scheme ${JSON.stringify(named.slice(0, 40))}`)
+  const { dateHeader, digestHeader } = SCHEMES[scheme]
   const fields = new Map<string, string>()
   for (const item of authorization.slice(cut + 1).split(',')) {
     const at = item.indexOf('=')
@@ -74,10 +76,10 @@ function headerProof(request: RequestHead, authorization: string): Proof {
       throw malformed('Authorization header: Credential, SignedHeaders, Signature expected')
     fields.set(name, item.slice(at + 1).trim())
   }
-  const time = only(request.headers, 'x-amz-date') ?? httpDate(only(request.headers, 'date'))
-  const payload = only(request.headers, 'x-amz-content-sha256')
-  if (payload === undefined) throw malformed('missing required header x-amz-content-sha256')
-  return assemble('header', request, {
+  const time = only(request.headers, dateHeader) ?? httpDate(only(request.headers, 'date'))
+  const payload = only(request.headers, digestHeader)
+  if (payload === undefined) throw malformed(`missing required header ${digestHeader}`)
+  return assemble(scheme, 'header', request, {
     credential: fields.get('Credential'),
     signedHeaders: fields.get('SignedHeaders'),
     signature: fields.get('Signature'),
@@ -86,22 +88,24 @@ function headerProof(request: RequestHead, authorization: string): Proof {
   })
 }
 
-function presignedProof(request: RequestHead, query: Map<string, string>): Proof {
-  if (query.get('X-Amz-Algorithm') !== algorithm) throw unsupported('X-Amz-Algorithm other than AWS4-HMAC-SHA256')
-  const expires = query.get('X-Amz-Expires') ?? ''
+function presignedProof(request: RequestHead, query: Map<string, string>, scheme: Scheme): Proof {
+  const { algorithm, queryPrefix, digestHeader } = SCHEMES[scheme]
+  const field = (name: string): string | undefined => query.get(`${queryPrefix}${name}`)
+  if (field('Algorithm') !== algorithm) throw unsupported(`${queryPrefix}Algorithm other than ${algorithm}`)
+  const expires = field('Expires') ?? ''
   if (!/^\d{1,6}$/.test(expires) || Number(expires) < 1 || Number(expires) > longestPresignSeconds) {
-    throw malformed(`X-Amz-Expires must be 1..${longestPresignSeconds} seconds`)
+    throw malformed(`${queryPrefix}Expires must be 1..${longestPresignSeconds} seconds`)
   }
-  const signedHeaders = query.get('X-Amz-SignedHeaders')
-  const signedPayload = signedHeaders?.split(';').includes('x-amz-content-sha256')
-    ? only(request.headers, 'x-amz-content-sha256')
+  const signedHeaders = field('SignedHeaders')
+  const signedPayload = signedHeaders?.split(';').includes(digestHeader)
+    ? only(request.headers, digestHeader)
     : undefined
-  const proof = assemble('presigned', request, {
-    credential: query.get('X-Amz-Credential'),
+  const proof = assemble(scheme, 'presigned', request, {
+    credential: field('Credential'),
     signedHeaders,
-    signature: query.get('X-Amz-Signature'),
-    time: query.get('X-Amz-Date'),
-    payload: signedPayload ?? query.get('X-Amz-Content-Sha256') ?? 'UNSIGNED-PAYLOAD',
+    signature: field('Signature'),
+    time: field('Date'),
+    payload: signedPayload ?? field('Content-Sha256') ?? 'UNSIGNED-PAYLOAD',
   })
   return { ...proof, expiresSeconds: Number(expires) }
 }
@@ -114,21 +118,23 @@ type Fields = {
   payload: string
 }
 
-function assemble(kind: Proof['kind'], request: RequestHead, fields: Fields): Proof {
+function assemble(scheme: Scheme, form: Proof['form'], request: RequestHead, fields: Fields): Proof {
+  const words: SchemeWords = SCHEMES[scheme]
   const { credential, signedHeaders, signature, time, payload } = fields
   // access keys may hold '/': the scope is the last four
   const scope = /^(.{1,128})\/(\d{8})\/([^/]{1,64})\/([^/]+)\/([^/]+)$/.exec(credential ?? '')
   const [, accessKey, date, region, service, terminator] = scope ?? []
-  if (!accessKey || !date || !region) throw malformed('Credential must be key/yyyymmdd/region/s3/aws4_request')
-  if (service !== 's3') throw unsupported(`service ${JSON.stringify(service)}, want s3`)
-  if (terminator !== 'aws4_request') throw malformed('Credential must end in aws4_request')
+  if (!accessKey || !date || !region)
+    throw malformed(`Credential must be key/yyyymmdd/region/${words.service}/${words.terminator}`)
+  if (service !== words.service) throw unsupported(`service ${JSON.stringify(service)}, want ${words.service}`)
+  if (terminator !== words.terminator) throw malformed(`Credential must end in ${words.terminator}`)
   if (!signature || !/^[0-9a-f]{64}$/.test(signature)) throw malformed('Signature must be 64 lower-case hex digits')
-  if (!time || parseAmzTime(time) === null) throw malformed('X-Amz-Date must be yyyymmddThhmmssZ')
-  if (!time.startsWith(date)) throw malformed('date of Credential differs from that of X-Amz-Date')
-  if (!/^[0-9a-f]{64}$/.test(payload) && payload !== 'UNSIGNED-PAYLOAD' && !streaming.includes(payload)) {
+  if (!time || parseAmzTime(time) === null) throw malformed(`${words.dateHeader} must be yyyymmddThhmmssZ`)
+  if (!time.startsWith(date)) throw malformed(`date of Credential differs from that of ${words.dateHeader}`)
+  if (!/^[0-9a-f]{64}$/.test(payload) && payload !== 'UNSIGNED-PAYLOAD' && !words.streaming.includes(payload)) {
     throw payload.startsWith('STREAMING-')
       ? unsupported(`payload mode ${payload.slice(0, 60)}`)
-      : malformed('x-amz-content-sha256 must be UNSIGNED-PAYLOAD, a streaming mode, or 64 lower-case hex digits')
+      : malformed(`${words.digestHeader} must be UNSIGNED-PAYLOAD, a streaming mode, or 64 lower-case hex digits`)
   }
   const names = (signedHeaders ?? '').split(';')
   if (
@@ -141,7 +147,7 @@ function assemble(kind: Proof['kind'], request: RequestHead, fields: Fields): Pr
     const name = raw.toLowerCase()
     if (!MEANINGFUL.test(name) || names.includes(name)) continue
     // some clients name the payload mode of a presigned request in a header; it is bound by the query or the default
-    if (kind === 'presigned' && name === 'x-amz-content-sha256') continue
+    if (form === 'presigned' && name === words.digestHeader) continue
     throw new AccessError('unsigned-header', `${name} was sent but not signed`)
   }
   const headers: WireHeader[] = []
@@ -152,17 +158,22 @@ function assemble(kind: Proof['kind'], request: RequestHead, fields: Fields): Pr
     if (headers.length === before) throw malformed(`signed header ${name} was not sent`)
   }
   const { method, rawPath, rawQuery } = request
-  return { kind, method, rawPath, rawQuery, headers, payload, accessKey, date, region, time, signature }
+  return {
+    ...{ kind: 'signed', scheme, form, method, rawPath, rawQuery, headers },
+    ...{ payload, accessKey, date, region, time, expiresSeconds: null, signature },
+  }
 }
 
 /** @returns null when path or query hold a broken percent sequence */
-export function stringToSign(proof: Omit<Proof, 'signature' | 'kind' | 'accessKey'>): string | null {
+export function stringToSign(
+  proof: Omit<Proof, 'signature' | 'kind' | 'form' | 'accessKey' | 'expiresSeconds'>,
+): string | null {
   const canonical = canonicalRequest(proof)
   return canonical === null ? null : requestStringToSign(proof.time, proof, canonical)
 }
 
 export function requestStringToSign(time: string, scope: Scope, canonical: string): string {
-  return `${algorithm}\n${time}\n${scopeText(scope)}\n${sha256Hex(canonical)}`
+  return `${SCHEMES[scope.scheme].algorithm}\n${time}\n${scopeText(scope)}\n${sha256Hex(canonical)}`
 }
 
 /**
@@ -195,10 +206,10 @@ export function judgeAge(proof: Proof, now: Date): Verdict {
   const age = (now.getTime() - signedAt) / 1000
   if (age < -skewSeconds)
     return { ok: false, fault: 'skewed', message: 'signed in the future: more than 15 minutes ahead of this clock' }
-  if (proof.kind === 'header' && age > skewSeconds) {
+  if (proof.form === 'header' && age > skewSeconds) {
     return { ok: false, fault: 'skewed', message: 'signed more than 15 minutes ago by this clock' }
   }
-  if (proof.kind === 'presigned') {
+  if (proof.form === 'presigned') {
     const life = proof.expiresSeconds ?? 0
     if (life < 1 || life > longestPresignSeconds)
       return { ok: false, fault: 'malformed', message: 'life of a presigned URL out of range' }
@@ -220,7 +231,7 @@ function queryMap(rawQuery: string): Map<string, string> {
   const map = new Map<string, string>()
   for (const [name, value] of pairs) {
     const text = name.toString('latin1')
-    if (text.startsWith('X-Amz-') && map.has(text)) throw malformed(`query field ${text} came more than once`)
+    if (/^X-(?:Amz|Goog)-/.test(text) && map.has(text)) throw malformed(`query field ${text} came more than once`)
     map.set(text, value.toString('latin1'))
   }
   return map
@@ -237,5 +248,5 @@ function malformed(message: string): AccessError {
 }
 
 function unsupported(what: string): AccessError {
-  return new AccessError('unsupported', `${what} is not supported: sign with AWS4-HMAC-SHA256`)
+  return new AccessError('unsupported', `${what} is not supported: sign with AWS4-HMAC-SHA256 or GOOG4-HMAC-SHA256`)
 }

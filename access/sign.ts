@@ -1,31 +1,34 @@
 import { canonicalRequest, percentEncode, sha256Hex, type WireHeader } from './canonical.ts'
 import { AccessError } from './fault.ts'
 import { longestPresignSeconds, type RequestHead, requestStringToSign } from './proof.ts'
+import { SCHEMES, type Scheme } from './scheme.ts'
 import { scopeText, signatureOf, signingKey } from './signing-key.ts'
 import { amzTime } from './time.ts'
 
 export type Credentials = { accessKey: string; secretKey: string }
-/** `payload`: hex SHA-256 of the body, UNSIGNED-PAYLOAD or a streaming mode. */
-export type SignOptions = { region: string; time: Date; payload: string }
+/** `payload`: hex SHA-256 of the body, UNSIGNED-PAYLOAD or a streaming mode. `scheme`: AWS4 where it is not said. */
+export type SignOptions = { region: string; time: Date; payload: string; scheme?: Scheme }
 
 /**
- * The request with `x-amz-date`, `x-amz-content-sha256` and `Authorization` added; all given headers are signed. Header names
+ * The request with the scheme's date and digest headers and `Authorization` added; all given headers are signed. Header names
  * must include host. Path and query are sent as given and must be percent-encoded.
  */
 export function signRequest(request: RequestHead, credentials: Credentials, options: SignOptions): SignedRequest {
   const time = amzTime(options.time)
-  const scope = { date: time.slice(0, 8), region: options.region }
+  const scope = { scheme: options.scheme ?? 'AWS4', date: time.slice(0, 8), region: options.region }
+  const { algorithm, dateHeader, digestHeader } = SCHEMES[scope.scheme]
+  const ours = ['authorization', dateHeader, digestHeader]
   const headers: WireHeader[] = [
-    ...request.headers.filter(([name]) => !/^(authorization|x-amz-date|x-amz-content-sha256)$/i.test(name)),
-    ['x-amz-date', time],
-    ['x-amz-content-sha256', options.payload],
+    ...request.headers.filter(([name]) => !ours.includes(name.toLowerCase())),
+    [dateHeader, time],
+    [digestHeader, options.payload],
   ]
   const signed = sortHeaders(headers)
   const canonical = canonicalRequest({ ...request, headers: signed, payload: options.payload })
   if (canonical === null) throw new AccessError('malformed', 'path and query must be percent-encoded')
   const signature = signatureOf(signingKey(credentials.secretKey, scope), requestStringToSign(time, scope, canonical))
   const authorization =
-    `AWS4-HMAC-SHA256 Credential=${credentials.accessKey}/${scopeText(scope)},` +
+    `${algorithm} Credential=${credentials.accessKey}/${scopeText(scope)},` +
     `SignedHeaders=${names(signed)},Signature=${signature}`
   return { ...request, headers: [...headers, ['authorization', authorization]], signature }
 }
@@ -39,28 +42,32 @@ export type SignedRequest = RequestHead & { headers: WireHeader[]; signature: st
 export function presignQuery(
   request: RequestHead,
   credentials: Credentials,
-  options: { region: string; time: Date; expiresSeconds: number },
+  options: { region: string; time: Date; expiresSeconds: number; scheme?: Scheme },
 ): string {
   if (!(options.expiresSeconds >= 1 && options.expiresSeconds <= longestPresignSeconds)) {
     throw new AccessError('malformed', `life of a presigned URL must be 1..${longestPresignSeconds} seconds`)
   }
   const time = amzTime(options.time)
-  const scope = { date: time.slice(0, 8), region: options.region }
+  const scope = { scheme: options.scheme ?? 'AWS4', date: time.slice(0, 8), region: options.region }
+  const { algorithm, queryPrefix } = SCHEMES[scope.scheme]
   const signed = sortHeaders(request.headers)
   const added: [string, string][] = [
-    ['X-Amz-Algorithm', 'AWS4-HMAC-SHA256'],
-    ['X-Amz-Credential', `${credentials.accessKey}/${scopeText(scope)}`],
-    ['X-Amz-Date', time],
-    ['X-Amz-Expires', String(options.expiresSeconds)],
-    ['X-Amz-SignedHeaders', names(signed)],
+    ['Algorithm', algorithm],
+    ['Credential', `${credentials.accessKey}/${scopeText(scope)}`],
+    ['Date', time],
+    ['Expires', String(options.expiresSeconds)],
+    ['SignedHeaders', names(signed)],
   ]
-  const rawQuery = [request.rawQuery, ...added.map(([name, value]) => `${name}=${percentEncode(Buffer.from(value))}`)]
+  const rawQuery = [
+    request.rawQuery,
+    ...added.map(([name, value]) => `${queryPrefix}${name}=${percentEncode(Buffer.from(value))}`),
+  ]
     .filter(item => item !== '')
     .join('&')
   const canonical = canonicalRequest({ ...request, rawQuery, headers: signed, payload: 'UNSIGNED-PAYLOAD' })
   if (canonical === null) throw new AccessError('malformed', 'path and query must be percent-encoded')
   const signature = signatureOf(signingKey(credentials.secretKey, scope), requestStringToSign(time, scope, canonical))
-  return `${rawQuery}&X-Amz-Signature=${signature}`
+  return `${rawQuery}&${queryPrefix}Signature=${signature}`
 }
 
 /** Hex SHA-256 for `SignOptions.payload`. */

@@ -5,6 +5,7 @@ import {
   type Calls,
   type Codec,
   count,
+  flag,
   idOf,
   listOf,
   nothing,
@@ -32,6 +33,7 @@ import {
   BUCKET_ACLS,
   type BucketBindRequest,
   type BucketFacts,
+  type BucketInForce,
   type BucketOpenRequest,
   type BucketRequest,
   type ChunkProof,
@@ -140,7 +142,13 @@ const rewrap = record<RewrapRequest>({
   named: nullable(stored),
 })
 const bind = record<BindRequest>({ proof, object: stored, document, named: nullable(stored) })
-const aclObject = record<AclObjectRequest>({ proof, object: stored, document, referrers: count() })
+const aclObject = record<AclObjectRequest>({
+  proof,
+  object: stored,
+  document,
+  referrers: count(),
+  replaces: nullable(idOf()),
+})
 const aclGeneration = record<AclGeneration>({ id: text(16), generation: count(), acl })
 const liveAclObject = record<LiveAclObject>({ id: text(16), generation: count(), acl, objectId: idOf() })
 const aclDrop = record<AclDropRequest>({ proof, place, objectId: idOf() })
@@ -154,13 +162,16 @@ const bucketBind = record<BucketBindRequest>({
   of: oneOf(BUCKET_ACLS),
   document,
 })
-const bucketFacts = record<BucketFacts>({
+const facts = {
   owner: text(ACCOUNT_BYTES),
   account: text(ACCOUNT_BYTES),
   acl,
   defaultAcl: nullable(acl),
   revision: count(),
-})
+}
+const bucketFacts = record<BucketFacts>(facts)
+const bucketInForce = record<BucketInForce>({ ...facts, held: flag })
+const aclInForce = record<AclInForce>({ acl: nullable(acl), revision: count(), metageneration: count(), held: flag })
 
 const principal = record<Principal>({
   account: text(ACCOUNT_BYTES),
@@ -217,14 +228,19 @@ export const RELEASE_CALLS: Calls<KeyRelease> = {
   release: { ask: args(release), answer: released },
   rewrap: {
     ask: args(rewrap),
-    answer: record<Rewrapped>({ envelopes: listOf(envelope, MAX_PARTS + 1), binding, partBinding: binding }),
+    answer: record<Rewrapped>({
+      envelopes: listOf(envelope, MAX_PARTS + 1),
+      binding,
+      partBinding: binding,
+      revision: count(),
+    }),
   },
-  bind: { ask: args(bind), answer: record<AclInForce>({ acl, revision: count() }) },
+  bind: { ask: args(bind), answer: aclInForce },
   putAclObject: { ask: args(aclObject), answer: aclGeneration },
   aclObjectAt: { ask: args(place), answer: nullable(liveAclObject) },
   dropAclObject: { ask: args(aclDrop), answer: nothing },
   openBucket: { ask: args(bucketOpen), answer: bucketFacts },
-  bindBucket: { ask: args(bucketBind), answer: bucketFacts },
+  bindBucket: { ask: args(bucketBind), answer: bucketInForce },
   closeBucket: { ask: args(bucketRequest), answer: nothing },
   names: { ask: args(listOf(text(128), NAMES_BATCH)), answer: listOf(nullable(text(128)), NAMES_BATCH) },
   job: { ask: args(station), answer: job },

@@ -27,9 +27,9 @@ export interface KeyRelease {
   release(request: ReleaseRequest): Promise<Released>
   /** New envelopes for the same bodies under another name, for the proof's user (server-side copy). ACL as of `wrap`. */
   rewrap(request: RewrapRequest): Promise<Rewrapped>
-  /** Replaces the ACL of an object's release binding (revision above 0): in force from the answer on. */
+  /** Replaces the ACL of an object's release binding (revision above 0), if the metageneration is as the signed request wants it: in force from the answer on. */
   bind(request: BindRequest): Promise<AclInForce>
-  /** A new generation of an object that is the ACL of others: in force for all of them from the answer on. */
+  /** A new generation of an object that is the ACL of others: in force for all of them from the answer on. Fault `replaced`. */
   putAclObject(request: AclObjectRequest): Promise<AclGeneration>
   /** The object is not an ACL any more: what refers to it is its owner's alone. Doing it again changes nothing. */
   dropAclObject(request: AclDropRequest): Promise<void>
@@ -38,7 +38,7 @@ export interface KeyRelease {
   /** Makes a bucket the proof's user's, with the ACL that the signed request asks for. Fault `exists`: it is there, and whose it is. */
   openBucket(request: BucketOpenRequest): Promise<BucketFacts>
   /** Replaces a bucket's ACL, or the one that new objects get there. @returns what is in force now */
-  bindBucket(request: BucketBindRequest): Promise<BucketFacts>
+  bindBucket(request: BucketBindRequest): Promise<BucketInForce>
   /** The bucket is gone from the store: its name is free again. Doing it again changes nothing. */
   closeBucket(request: BucketRequest): Promise<void>
   /** Names to show for ids of users and groups; null: nobody's. */
@@ -99,7 +99,13 @@ export type WrapRequest = {
 /** `account`: whose key it is under. `binding`: as it is in the envelope's associated data, and must come back with it. */
 export type Wrapped = { envelope: Buffer; binding: Buffer; account: string }
 /** Envelopes: that of the object, then those of the parts in their order, which share a binding. */
-export type Rewrapped = { envelopes: Buffer[]; binding: Buffer; partBinding: Buffer }
+export type Rewrapped = {
+  envelopes: Buffer[]
+  binding: Buffer
+  partBinding: Buffer
+  /** of the ACL that is in force for the copy: 0 unless its place and body had one before */
+  revision: number
+}
 
 /** One sealed object as the asking process stores it. `account` and `job` name what it is bound to, and are checked, not believed. */
 export type StoredObject = {
@@ -134,20 +140,32 @@ export type BindRequest = {
 }
 /**
  * `document`: the object's content, whose digest the request signed. `referrers`: how many objects and buckets refer to it, as the store
- * says, for the record
+ * says, for the record. `replaces`: the ACL object that must lie there, no id for none; null: whichever
  */
-export type AclObjectRequest = { proof: Uint8Array; object: StoredObject; document: Uint8Array; referrers: number }
+export type AclObjectRequest = {
+  proof: Uint8Array
+  object: StoredObject
+  document: Uint8Array
+  referrers: number
+  replaces: ObjectId | null
+}
 export type AclGeneration = { id: string; generation: number; acl: string }
 export type LiveAclObject = AclGeneration & { objectId: ObjectId }
 export type AclDropRequest = { proof: Uint8Array; place: ObjectPlace; objectId: ObjectId }
-/** The ACL's text as it is in force; `revision` grows with every change. */
-export type AclInForce = { acl: string; revision: number }
+/**
+ * The ACL's text as it is in force, null for that of the binding; `revision` grows with every change, `metageneration` is 1 for a new
+ * object. `held` false: what the request wanted of the metageneration was not so, and nothing was changed.
+ */
+export type AclInForce = { acl: string | null; revision: number; metageneration: number; held: boolean }
 export type BucketRequest = { proof: Uint8Array; bucket: string }
 export type BucketOpenRequest = BucketRequest & { named: StoredObject | null }
 export const BUCKET_ACLS = ['acl', 'default-object'] as const
 export type BucketBindRequest = BucketOpenRequest & { of: (typeof BUCKET_ACLS)[number]; document: Uint8Array }
 /** ACLs in their text form; `defaultAcl` null: none was set. `revision` grows with every change. */
 export type BucketFacts = { owner: string; account: string; acl: string; defaultAcl: string | null; revision: number }
+
+/** A bucket's revision is its metageneration. `held` as in `AclInForce`. */
+export type BucketInForce = BucketFacts & { held: boolean }
 
 /** Intake's station: its own secret, known to the authority by digest, and the job that it works on. */
 export type StationProof = { station: string; secret: Uint8Array; job: JobId; device: DeviceId }
@@ -179,6 +197,7 @@ export const RELEASE_FAULTS = [
   'held', // the order does not cover it
   'malformed', // the request itself
   'exists', // the bucket's name is taken
+  'replaced', // another ACL object lies there than the request wants to replace
   // an ACL that cannot be had as it was asked for; the message says why, to whoever asked
   'malformed-acl',
   'acl-sources',

@@ -1,28 +1,51 @@
-import { decodeCbor, encodeCbor } from './cbor.ts'
+import { type CborValue, decodeCbor, encodeCbor } from './cbor.ts'
 import { type Codec, count, listOf, nullable, oneOf, record, text } from './codec.ts'
 import { FormatError } from './fault.ts'
 
 /**
- * A signed request as the public store hands it to the authority: what the signature covers, and the signature. The same shape as the
- * verifier's own, so that neither needs the other. Wire strings: one character per byte. @see FORMAT.md §13.1
+ * What a caller proved himself with, as the public store hands it to the authority: one kind for each way to do so. The same shapes as
+ * those of `access/`, so that neither needs the other. Wire strings: one character per byte. @see FORMAT.md §13.2
  */
-export type RequestProof = {
-  kind: 'header' | 'presigned'
+export type RequestProof = SignedProof | BearerProof | SessionProof
+
+/** The request that it came with. `headers`: lower-case names. `payload`: the body's digest or how it is framed. */
+type Request = {
   method: string
   rawPath: string
   rawQuery: string
   headers: (readonly [name: string, value: string])[]
   payload: string
+}
+
+/** A signature over the request, and what it covers: the headers are the signed ones. */
+export type SignedProof = Request & {
+  kind: 'signed'
+  scheme: 'AWS4' | 'GOOG4'
+  form: 'header' | 'presigned'
   accessKey: string
   date: string
   region: string
   time: string
-  expiresSeconds?: number
+  expiresSeconds: number | null
   signature: string
 }
 
+/** A token of an identity provider. It proves who asks, and not what for: of the request nothing is proved, but by a DPoP proof. */
+export type BearerProof = Request & {
+  kind: 'bearer'
+  token: string
+  /** RFC 9449; null: a plain bearer */
+  dpop: string | null
+  /** tells this request from a later one with the same DPoP proof; empty without one */
+  requestId: string
+}
+
+/** A ticket that the authority gave a browser. As of a bearer, nothing is proved of the request. */
+export type SessionProof = Request & { kind: 'session'; ticket: string }
+
 export const PROOF_LIMIT = 64 << 10
 const METHODS = ['GET', 'HEAD', 'PUT', 'POST', 'DELETE'] as const
+const HEADERS_MAX = 128
 /** A line end inside a field could make one canonical text out of two different requests. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const CONTROL = /[\u0000-\u0008\u000a-\u001f\u007f]|[^\u0000-\u00ff]/
@@ -39,77 +62,77 @@ function wire(maxBytes: number): Codec<string> {
   }
 }
 
-type Flat = {
-  kind: RequestProof['kind']
-  method: (typeof METHODS)[number]
-  path: string
-  query: string
-  headers: string[]
-  payload: string
-  key: string
-  date: string
-  region: string
-  time: string
-  expires: number | null
-  signature: string
+const method: Codec<string> = {
+  encode(value) {
+    if (METHODS.some(each => each === value)) return value
+    throw new FormatError('unsupported', 'proof: a method that no object request has')
+  },
+  take: oneOf(METHODS).take,
 }
-const flat = record<Flat>({
-  kind: oneOf(['header', 'presigned']),
-  method: oneOf(METHODS),
-  path: wire(16 << 10),
-  query: wire(16 << 10),
-  headers: listOf(wire(16 << 10), 256),
-  payload: wire(128),
-  key: wire(128),
-  date: wire(8),
-  region: wire(64),
-  time: wire(16),
-  expires: nullable(count(604_800)),
-  signature: wire(64),
-})
+
+const flatHeaders = listOf(wire(16 << 10), 2 * HEADERS_MAX)
+/** Name and value by turns. */
+const headers: Codec<Request['headers']> = {
+  encode: value => flatHeaders.encode(value.flat()),
+  take(value, what) {
+    const flat = flatHeaders.take(value, what)
+    if (flat.length % 2 !== 0) throw new FormatError('malformed', `${what}: a header without its value`)
+    const pairs: [string, string][] = []
+    for (let at = 0; at < flat.length; at += 2) pairs.push([flat[at] ?? '', flat[at + 1] ?? ''])
+    return pairs
+  },
+}
+
+const request = { method, rawPath: wire(16 << 10), rawQuery: wire(16 << 10), headers, payload: wire(128) }
+const names = { rawPath: 'path', rawQuery: 'query' }
+
+/** The shape of each kind; a further kind is a further line. */
+const KINDS: { [Kind in RequestProof['kind']]: Codec<Extract<RequestProof, { kind: Kind }>> } = {
+  signed: record<SignedProof>(
+    {
+      ...{
+        kind: oneOf(['signed']),
+        scheme: oneOf(['AWS4', 'GOOG4']),
+        form: oneOf(['header', 'presigned']),
+        ...request,
+      },
+      ...{ accessKey: wire(128), date: wire(8), region: wire(64), time: wire(16) },
+      ...{ expiresSeconds: nullable(count(604_800)), signature: wire(64) },
+    },
+    { ...names, accessKey: 'key', expiresSeconds: 'expires' },
+  ),
+  bearer: record<BearerProof>(
+    { kind: oneOf(['bearer']), ...request, token: wire(16 << 10), dpop: nullable(wire(8 << 10)), requestId: wire(32) },
+    { ...names, requestId: 'request' },
+  ),
+  session: record<SessionProof>({ kind: oneOf(['session']), ...request, ticket: wire(2 << 10) }, names),
+}
 
 /** @throws FormatError "unsupported" - a method that no object request has */
 export function encodeProof(proof: RequestProof): Buffer {
-  const method = METHODS.find(each => each === proof.method)
-  if (method === undefined) throw new FormatError('unsupported', 'proof: a method that is signed for no object')
-  return encodeCbor(
-    flat.encode({
-      kind: proof.kind,
-      method,
-      path: proof.rawPath,
-      query: proof.rawQuery,
-      headers: proof.headers.flat(),
-      payload: proof.payload,
-      key: proof.accessKey,
-      date: proof.date,
-      region: proof.region,
-      time: proof.time,
-      expires: proof.expiresSeconds ?? null,
-      signature: proof.signature,
-    }),
-  )
+  return encodeCbor(encoded(proof))
+}
+
+function encoded(proof: RequestProof): CborValue {
+  switch (proof.kind) {
+    case 'signed':
+      return KINDS.signed.encode(proof)
+    case 'bearer':
+      return KINDS.bearer.encode(proof)
+    case 'session':
+      return KINDS.session.encode(proof)
+  }
 }
 
 /** @throws FormatError "malformed" | "limit" | "unsupported" */
 export function decodeProof(bytes: Uint8Array): RequestProof {
-  const found = flat.take(decodeCbor(bytes, PROOF_LIMIT, 'proof'), 'proof')
-  if (found.headers.length % 2 !== 0) throw new FormatError('malformed', 'proof: a header without its value')
-  const headers: [string, string][] = []
-  for (let at = 0; at < found.headers.length; at += 2)
-    headers.push([found.headers[at] ?? '', found.headers[at + 1] ?? ''])
-  const proof: RequestProof = {
-    kind: found.kind,
-    method: found.method,
-    rawPath: found.path,
-    rawQuery: found.query,
-    headers,
-    payload: found.payload,
-    accessKey: found.key,
-    date: found.date,
-    region: found.region,
-    time: found.time,
-    signature: found.signature,
+  const value = decodeCbor(bytes, PROOF_LIMIT, 'proof')
+  const kind = value !== null && typeof value === 'object' && 'kind' in value ? value.kind : null
+  switch (kind) {
+    case 'signed':
+    case 'bearer':
+    case 'session':
+      return KINDS[kind].take(value, 'proof')
   }
-  if (found.expires !== null) proof.expiresSeconds = found.expires
-  return proof
+  throw new FormatError(typeof kind === 'string' ? 'unsupported' : 'malformed', 'proof: of no kind that is known')
 }

@@ -1,5 +1,6 @@
 import type { Acl } from '../access/acl/acl.ts'
-import type { ObjectAttributes, ObjectRecord, ObjectStore, PutCondition } from './object-store.ts'
+import type { Preconditions } from '../access/precondition.ts'
+import type { DeleteOptions, ObjectAttributes, ObjectRecord, ObjectStore, PutCondition } from './object-store.ts'
 
 /** Further abilities of stores, asked for at run time. */
 
@@ -12,6 +13,9 @@ export type CopyOptions = {
   condition?: PutCondition
   /** the source must still have this ETag: fault `precondition-failed` */
   sourceEtag: string
+  /** the same for its generation, where the store numbers */
+  sourceGeneration?: number
+  generations?: Preconditions
 }
 
 /** Copies inside the store, without the bytes passing through the caller. */
@@ -24,10 +28,22 @@ export function hasCopy(store: ObjectStore): store is CopyStore {
   return 'copy' in store
 }
 
+/** Numbers what it keeps: its records have `generation` and `metageneration`, and conditions on them hold at the commit. */
+export interface GenerationStore extends ObjectStore {
+  readonly numbersGenerations: true
+}
+
+export function hasGenerations(store: ObjectStore): store is GenerationStore {
+  return 'numbersGenerations' in store
+}
+
+/** Of stores that number. A bucket has no generation. */
+export type Numbers = { generation?: number; metageneration?: number }
+
 /** `key` null: the bucket's own, or what new objects in it get. */
 export type AclTarget = { bucket: string; key: string | null; of: 'acl' | 'default-object' }
 
-export type KeptAcl = {
+export type KeptAcl = Numbers & {
   /** whose the resource is; null: nobody known */
   owner: string | null
   acl: Acl
@@ -50,10 +66,11 @@ export interface AclStore extends ObjectStore {
    * Content, ETag and time of an object stay.
    *
    * @param document - the request's body; empty: its headers ask
-   * @returns whether it is there
+   * @returns null: no such object
    * @throws AccessError - the ACL cannot be had as it is asked for
+   * @throws StoreError "precondition-failed" | "no-version"
    */
-  setAcl(target: AclTarget, document: Uint8Array): Promise<boolean>
+  setAcl(target: AclTarget, document: Uint8Array, options?: DeleteOptions): Promise<Numbers | null>
   /**
    * What refers to an ACL object: how many, and a page of names, buckets first.
    * @param after - the last name of the page before

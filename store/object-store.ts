@@ -1,3 +1,5 @@
+import type { Preconditions } from '../access/precondition.ts'
+
 /**
  * What an object store is, whatever keeps the bytes: packs on a drive, files, memory, a database, someone else's S3.
  * Policy (sealing, guarding, metering) wraps one store in another; engines know nothing of callers, tokens or the wire.
@@ -23,7 +25,7 @@ export interface ObjectStore {
   /** Without `wanted` the whole object. */
   get(bucket: string, key: string, wanted?: Wanted | WantedOf): Promise<ObjectRead | null>
   /** @returns whether there was one; durable when it resolves */
-  delete(bucket: string, key: string): Promise<boolean>
+  delete(bucket: string, key: string, options?: DeleteOptions): Promise<boolean>
   /** One page in ascending key order; `limit` 1..1000 counts objects and prefixes together. Fault `no-bucket`. */
   list(bucket: string, query: ListQuery): Promise<ListPage>
   close(): Promise<void>
@@ -94,9 +96,16 @@ export type PutOptions = {
   finish: () => Finished
   /** decided at the commit, not before: faults `precondition-failed` */
   condition?: PutCondition
+  /** decided at the commit too, by stores that `hasGenerations` */
+  generations?: Preconditions
 }
+/** Of stores that `hasGenerations`. Faults `precondition-failed`, `no-version`. */
+export type DeleteOptions = { generations?: Preconditions; version?: number }
 export type PutPartOptions = Pick<PutOptions, 'length' | 'finish'>
-export type CompleteOptions = { finish: (parts: PartRecord[]) => Finished; condition?: PutCondition }
+export type CompleteOptions = { finish: (parts: PartRecord[]) => Finished } & Pick<
+  PutOptions,
+  'condition' | 'generations'
+>
 /** `if-none-match: *` or `if-match: <etag>` */
 export type PutCondition = { absent: true } | { etag: string }
 
@@ -112,6 +121,10 @@ export type ObjectRecord = {
   attributes: ObjectAttributes
   /** number of parts of a multipart object */
   parts?: number
+  /** Of stores that `hasGenerations`: grows with each object that is put under the key, and is never used again. */
+  generation?: number
+  /** 1 at first, 1 more at each change of what is said of the object, its ACL among it */
+  metageneration?: number
 }
 
 /** Both ends inclusive, 0 ≤ first ≤ last < size. */
@@ -180,6 +193,7 @@ export type StoreFault =
   | 'no-bucket'
   | 'bucket-exists'
   | 'bucket-not-empty'
+  | 'no-version'
   | 'no-upload'
   | 'invalid-part'
   | 'part-too-small'

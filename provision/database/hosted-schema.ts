@@ -1,6 +1,7 @@
 import { type Kysely, sql } from 'kysely'
 import type { DatabaseKind } from './dialect.ts'
 import { addAclObjects, type HostedAclTables } from './hosted-acls.ts'
+import { addGenerations } from './hosted-generations.ts'
 import type { Migrations } from './open.ts'
 
 /**
@@ -43,6 +44,7 @@ export type HostedSchema = {
   acls: HostedAclTables['acls']
   acl_generations: HostedAclTables['acl_generations']
   staged_acls: HostedAclTables['staged_acls']
+  sequences: { name: 'generation'; last: number }
   /** how far the batches of an intake have come: each is taken once */
   intakes: { origin: string; position: number }
 }
@@ -73,6 +75,8 @@ export type ObjectRow = {
   /** the ACL object that it refers to */
   acl_ref: string | null
   acl_revision: number
+  generation: number
+  metageneration: number
   /** of what came by drive: job "/" device, and the number of its commit there */
   origin: string | null
   sequence: number | null
@@ -108,6 +112,7 @@ export const hostedMigrations: Migrations = kind => ({
   '0001-first': { up: (database: Kysely<unknown>) => first(database, kind) },
   '0002-acls': { up: (database: Kysely<unknown>) => addAcls(database, kind) },
   '0003-acl-objects': { up: (database: Kysely<unknown>) => addAclObjects(database, kind) },
+  '0004-generations': { up: (database: Kysely<unknown>) => addGenerations(database, kind) },
 })
 
 async function first(database: Kysely<unknown>, kind: DatabaseKind): Promise<void> {

@@ -109,8 +109,11 @@ export type KeystoreSchema = {
     ciphertext: Buffer
     created_at: number
   }
-  /** `place` names (account, job, bucket, key, object): copies share an object id, not a binding */
-  bindings: { place: Buffer; acl: string; revision: number }
+  /**
+   * `place` names (account, job, bucket, key, object): copies share an object id, not a binding. `base`: the revision that the object
+   * began with, above 0 where a copy came to a place that its body had been at before
+   */
+  bindings: { place: Buffer; acl: string; revision: number; base: number }
   stations: { id: string; name: string; secret_digest: Buffer; created_at: number }
   audit: { seq: number; body: Buffer; hash: Buffer }
 }
@@ -121,7 +124,15 @@ export const keystoreMigrations: Migrations = kind => ({
   '0001-first': { up: (database: Kysely<unknown>) => first(database, kind) },
   '0002-directory': { up: (database: Kysely<unknown>) => addDirectory(database, kind) },
   '0003-acl-objects': { up: (database: Kysely<unknown>) => addAclObjects(database, kind) },
+  '0004-metagenerations': { up: (database: Kysely<unknown>) => addMetagenerations(database, kind) },
 })
+
+async function addMetagenerations(database: Kysely<unknown>, { wholeNumber }: DatabaseKind): Promise<void> {
+  await database.schema
+    .alterTable('bindings')
+    .addColumn('base', wholeNumber, column => column.notNull().defaultTo(0))
+    .execute()
+}
 
 async function first(database: Kysely<unknown>, kind: DatabaseKind): Promise<void> {
   const { bytes, wholeNumber, tableEnd } = kind

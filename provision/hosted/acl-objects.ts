@@ -1,13 +1,13 @@
 import { parseAclDocument } from '../../access/acl/document.ts'
 import { askOfHeaders } from '../../access/acl/headers.ts'
 import { AccessError } from '../../access/fault.ts'
-import type { ObjectId } from '../../format/bytes.ts'
+import { NO_ID, type ObjectId } from '../../format/bytes.ts'
 import type { AclGeneration, KeyRelease, StoredObject } from '../../format/release.ts'
 import { decodeProof, type RequestProof } from '../../format/request-proof.ts'
 import { type ObjectRecord, StoreError } from '../../store/object-store.ts'
-import type { ObjectRow } from '../database/hosted-schema.ts'
 import { ACL_CONTENT_TYPE, aclObjectAt, recordGeneration } from './acl-rows.ts'
-import { dropBody, placeObject, requireCondition } from './commit.ts'
+import { dropBody, placeObject, requireTerms } from './commit.ts'
+import { type Terms, takeGenerations, type Unnumbered } from './generations.ts'
 import { bodyOf } from './reading.ts'
 import { asked } from './release-fault.ts'
 import { type BoundCaller, requireKnown } from './rights.ts'
@@ -65,7 +65,7 @@ export async function namedObject(database: Database, proof: Uint8Array | null):
 }
 
 /** What is asked of the row's buffers, in JSON. */
-type Staged = Omit<ObjectRow, 'key' | 'envelope' | 'binding'> & { envelope: string; binding: string }
+type Staged = Omit<Unnumbered, 'key' | 'envelope' | 'binding'> & { envelope: string; binding: string }
 
 /**
  * A new generation of an ACL object, in the order of rule 44: kept, invisible; in force at the authority; visible. What a crash leaves
@@ -78,20 +78,20 @@ export async function putAclObject(
   release: KeyRelease,
   proof: Uint8Array,
   given: {
-    row: ObjectRow
+    row: Unnumbered
     document: Buffer
     coreHeader: Uint8Array
     keepBody: (change: Change) => Promise<void>
     check: (change: Change) => Promise<void>
-    condition: Parameters<typeof placeObject>[2]
+    terms: Terms
   },
 ): Promise<{ record: ObjectRecord; dead: string[] }> {
-  const { row, document, coreHeader, keepBody, check, condition } = given
+  const { row, document, coreHeader, keepBody, check, terms } = given
   const { database } = shelf
   requireSignedDocument(proof)
   await database.transaction().execute(async change => {
     await check(change)
-    await requireCondition(change, row, condition)
+    await requireTerms(change, row, terms)
     await keepBody(change)
     const { key, envelope, binding, ...plain } = row
     const staged: Staged = { ...plain, envelope: envelope.toString('base64'), binding: binding.toString('base64') }
@@ -101,10 +101,14 @@ export async function putAclObject(
       .execute()
   })
   const object = storedObject(row, coreHeader)
-  const referrers = (await aclObjectAt(database, row))?.refs ?? 0
+  const there = await aclObjectAt(database, row)
+  const referrers = there?.refs ?? 0
+  // of writes side by side that want the same, one wins: the authority knows which
+  const wanted = terms.condition !== undefined || terms.generations !== undefined
+  const replaces = wanted ? ((there?.object_id ?? NO_ID) as ObjectId) : null
   try {
     // commit point: in force for all that refer to it
-    const made = await asked(release.putAclObject({ proof, object, document, referrers }))
+    const made = await asked(release.putAclObject({ proof, object, document, referrers, replaces }))
     return await database.transaction().execute(change => show(change, row, made))
   } catch (error) {
     // refused, or an answer that was lost: the authority knows which; when it is away, the next start asks it
@@ -115,14 +119,17 @@ export async function putAclObject(
 
 async function show(
   change: Change,
-  row: ObjectRow,
+  row: Unnumbered,
   made: AclGeneration,
 ): Promise<{ record: ObjectRecord; dead: string[] }> {
   await change.deleteFrom('staged_acls').where('object_id', '=', row.object_id).execute()
   const there = await aclObjectAt(change, row)
   // of writes side by side the last at the authority is the last here
   if (there !== undefined && there.generation >= made.generation)
-    return { record: recordOf(row), dead: await dropBody(change, row.object_id) }
+    return {
+      record: recordOf({ ...row, generation: await takeGenerations(change, 1), metageneration: 1 }),
+      dead: await dropBody(change, row.object_id),
+    }
   // first the generation: what lies under the name is replaced by the same ACL object
   await recordGeneration(change, { bucket: row.bucket, key: row.key, object_id: row.object_id }, made)
   return placeObject(change, row)
@@ -149,7 +156,7 @@ async function settle(shelf: Shelf, release: KeyRelease, objectId: string): Prom
   const live = await asked(release.aclObjectAt(place))
   const dead = await database.transaction().execute(async change => {
     const kept = JSON.parse(staged.row) as Staged
-    const row: ObjectRow = {
+    const row: Unnumbered = {
       ...kept,
       key: staged.key,
       envelope: Buffer.from(kept.envelope, 'base64'),
@@ -171,11 +178,13 @@ export async function dropAclObject(
   release: KeyRelease,
   caller: BoundCaller,
   name: { bucket: string; key: string },
+  terms: Terms,
 ): Promise<void> {
   const { database } = shelf
   const at = { bucket: name.bucket, key: keyBytes(name.key) }
   const there = await aclObjectAt(database, at)
   if (there === undefined) return
+  await database.transaction().execute(change => requireTerms(change, at, terms))
   const { proof } = requireKnown(caller)
   const { method, headers } = decodeProof(proof)
   if (method !== 'DELETE')

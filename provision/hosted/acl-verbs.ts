@@ -1,9 +1,12 @@
 import { type Acl, NO_ENTRIES, R, RA, W, WA } from '../../access/acl/acl.ts'
+import { NO_WISH } from '../../access/precondition.ts'
 import type { KeyRelease } from '../../format/release.ts'
-import type { AclStore, AclTarget, KeptAcl } from '../../store/ability.ts'
+import type { AclStore, AclTarget, KeptAcl, Numbers } from '../../store/ability.ts'
 import { StoreError } from '../../store/object-store.ts'
+import type { ObjectRow } from '../database/hosted-schema.ts'
 import { namedObject, requireSignedDocument } from './acl-objects.ts'
 import { aclObjectAt, effectiveAcl, moveReference, referenceIn, shownReference } from './acl-rows.ts'
+import { judgeTerms, type Terms } from './generations.ts'
 import { bodyOf } from './reading.ts'
 import { asked } from './release-fault.ts'
 import {
@@ -24,7 +27,7 @@ export type AclVerbs = Pick<AclStore, 'getAcl' | 'setAcl' | 'referrers'>
 
 /** ACLs of buckets and objects. The authority is told first, by the caller's own request: from its answer on the new one is in force. */
 export function aclVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCaller): AclVerbs {
-  const { database } = shelf
+  const { database, decision } = shelf
   const shown = async (owner: string | null, text: string): Promise<KeptAcl> => {
     const acl = await effectiveAcl(database, text)
     const ids = [...new Set([...(owner === null ? [] : [owner]), ...idsIn(acl ?? NO_ENTRIES)])]
@@ -36,8 +39,8 @@ export function aclVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCaller)
     const reference = referenceIn(text) === null ? null : await shownReference(database, text)
     return { owner, acl: acl ?? NO_ENTRIES, names: new Map(known), reference, dangling: acl === null }
   }
-  const setBucketAcl = async (home: BucketRow, of: AclTarget['of'], document: Uint8Array): Promise<void> => {
-    if (!allows(await bucketResource(database, home), caller, WA)) throw denied()
+  const setBucketAcl = async (home: BucketRow, of: AclTarget['of'], document: Uint8Array): Promise<Numbers> => {
+    if (!allows(await bucketResource(database, home), caller, WA, decision)) throw denied()
     const { proof } = requireKnown(caller)
     if (document.length > 0) requireSignedDocument(proof)
     const named = await namedObject(database, proof)
@@ -54,39 +57,43 @@ export function aclVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCaller)
         .execute()
       await moveReference(change, old.acl_ref, acl_ref)
     })
+    if (!bound.held) throw metagenerationFailed()
+    return { metageneration: bound.revision }
   }
   return {
     async getAcl({ bucket, key, of }) {
       const home = await findBucket(database, bucket)
       if (key === null) {
-        if (!allows(await bucketResource(database, home), caller, RA)) throw denied()
-        return shown(home.owner, of === 'acl' ? home.acl : (home.default_acl ?? ''))
+        if (!allows(await bucketResource(database, home), caller, RA, decision)) throw denied()
+        const kept = await shown(home.owner, of === 'acl' ? home.acl : (home.default_acl ?? ''))
+        return { ...kept, metageneration: metagenerationOf(home) }
       }
       const row = await findObject(database, bucket, key)
       if (row === undefined) {
         await judgeRead(database, home, undefined, caller)
         return null
       }
-      if (!allows(await objectResource(database, home, row), caller, RA)) throw denied()
-      return shown(row.owner === '' ? null : row.owner, row.acl)
+      if (!allows(await objectResource(database, home, row), caller, RA, decision)) throw denied()
+      const { generation, metageneration } = row
+      return { ...(await shown(row.owner === '' ? null : row.owner, row.acl)), generation, metageneration }
     },
-    async setAcl({ bucket, key, of }, document) {
+    async setAcl({ bucket, key, of }, document, options = {}) {
       const home = await findBucket(database, bucket)
-      if (key === null) {
-        await setBucketAcl(home, of, document)
-        return true
-      }
+      if (key === null) return setBucketAcl(home, of, document)
       const row = await findObject(database, bucket, key)
       if (row === undefined) {
         if (!allows(await bucketResource(database, home), caller, R)) throw denied()
-        return false
+        judgeTerms(options, undefined)
+        return null
       }
-      if (!allows(await objectResource(database, home, row), caller, WA)) throw denied()
+      if (!allows(await objectResource(database, home, row), caller, WA, decision)) throw denied()
       const { proof } = requireKnown(caller)
       if (document.length > 0) requireSignedDocument(proof)
+      // an overwrite from here on has another object, which this change does not touch
+      judgeGeneration(options, row)
       const object = storedObject(row, (await bodyOf(database, row.object_id)).core_header)
       const named = await namedObject(database, proof)
-      const { acl, revision } = await asked(release.bind({ proof, object, document, named }))
+      const bound = await asked(release.bind({ proof, object, document, named }))
       await database.transaction().execute(async change => {
         const old = await change
           .selectFrom('objects')
@@ -96,17 +103,20 @@ export function aclVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCaller)
           // an object that came meanwhile has an ACL of its own
           .where('object_id', '=', row.object_id)
           .executeTakeFirst()
-        if (old === undefined || old.acl_revision >= revision) return
+        const { acl, revision, metageneration } = bound
+        if (old === undefined || acl === null || old.acl_revision >= revision) return
         const acl_ref = referenceIn(acl)
         await change
           .updateTable('objects')
-          .set({ acl, acl_ref, acl_revision: revision })
+          .set({ acl, acl_ref, acl_revision: revision, metageneration })
           .where('bucket', '=', bucket)
           .where('key', '=', keyBytes(key))
           .execute()
         await moveReference(change, old.acl_ref, acl_ref)
       })
-      return true
+      // told after the row is what the authority says: the next try meets the number that counts
+      if (!bound.held) throw metagenerationFailed()
+      return { generation: row.generation, metageneration: bound.metageneration }
     },
     async referrers({ bucket, key, after, limit }) {
       const home = await findBucket(database, bucket)
@@ -114,7 +124,7 @@ export function aclVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCaller)
       // who may change it or write it anew sees what it governs (rules 39, 41)
       const may =
         row !== undefined &&
-        (allows(await objectResource(database, home, row), caller, WA) ||
+        (allows(await objectResource(database, home, row), caller, WA, decision) ||
           allows(await bucketResource(database, home), caller, W))
       if (!may) throw denied()
       const acl = await aclObjectAt(database, { bucket, key: keyBytes(key) })
@@ -122,6 +132,20 @@ export function aclVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCaller)
       return { count: acl.refs, names: await referring(database, acl.id, after, limit) }
     },
   }
+}
+
+/** The metageneration is the authority's to judge, in the step that changes it. */
+function judgeGeneration({ version, generations }: Terms, row: ObjectRow): void {
+  judgeTerms({ version, generations: generations && { ...generations, metageneration: NO_WISH } }, row)
+}
+
+function metagenerationFailed(): StoreError {
+  return new StoreError('precondition-failed', 'its metageneration is another')
+}
+
+/** 0 is in rows of buckets that intake made. */
+function metagenerationOf({ acl_revision }: BucketRow): number {
+  return Math.max(1, acl_revision)
 }
 
 /** Buckets first, then objects by bucket and key. */

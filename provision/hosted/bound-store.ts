@@ -1,5 +1,5 @@
 import type { KeyRelease } from '../../format/release.ts'
-import type { AclStore, CopyStore } from '../../store/ability.ts'
+import type { AclStore, CopyStore, GenerationStore } from '../../store/ability.ts'
 import type { MultipartStore } from '../../store/object-store.ts'
 import { aclVerbs } from './acl-verbs.ts'
 import { bucketVerbs } from './bucket-verbs.ts'
@@ -9,7 +9,7 @@ import type { BoundCaller } from './rights.ts'
 import type { Shelf } from './shelf.ts'
 import { uploadVerbs } from './upload-verbs.ts'
 
-export type HostedStore = MultipartStore & CopyStore & AclStore
+export type HostedStore = MultipartStore & CopyStore & AclStore & GenerationStore
 
 /**
  * The public store as one caller may use it. Whether the data may be had is decided here; whether its key may be had is decided by the
@@ -24,6 +24,7 @@ export function boundStore(shelf: Shelf, release: KeyRelease, caller: BoundCalle
     ...uploadVerbs(shelf, release, caller),
     ...aclVerbs(shelf, release, caller),
     ...copyVerb(shelf, release, caller),
+    numbersGenerations: true,
     // one caller's view: what it looks at is closed by whoever opened it
     close: async () => undefined,
   }

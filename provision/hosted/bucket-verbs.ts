@@ -72,7 +72,7 @@ export function bucketVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
       const { proof } = requireKnown(caller)
       const dead = await database.transaction().execute(async change => {
         const row = await findBucket(change, bucket)
-        if (!mayDelete(await bucketResource(change, row), caller)) throw denied()
+        if (!mayDelete(await bucketResource(change, row), caller, shelf.decision)) throw denied()
         const held = await change.selectFrom('objects').select('key').where('bucket', '=', bucket).limit(1).execute()
         if (held.length > 0) throw new StoreError('bucket-not-empty', `bucket ${bucket} holds objects`)
         // uploads left open go with it: they could never be completed

@@ -1,6 +1,7 @@
-import { type ObjectRecord, type PutCondition, StoreError } from '../../store/object-store.ts'
+import { type ObjectRecord, StoreError } from '../../store/object-store.ts'
 import type { BodyRow, ObjectRow } from '../database/hosted-schema.ts'
 import { aclObjectAt, moveReference } from './acl-rows.ts'
+import { judgeTerms, type Terms, takeGenerations, type Unnumbered } from './generations.ts'
 import { recordOf } from './rows.ts'
 import type { Change } from './shelf.ts'
 
@@ -34,55 +35,48 @@ export async function addBody(change: Change, body: Omit<BodyRow, 'refs'>): Prom
 /**
  * Puts the object under its key in place of what lay there. Its body has been counted for it already.
  * @returns blobs that nothing refers to any more
- * @throws StoreError "precondition-failed"
+ * @throws StoreError "precondition-failed" | "no-version" | "in-use"
  */
 export async function placeObject(
   change: Change,
-  row: ObjectRow,
-  condition?: PutCondition,
+  row: Unnumbered,
+  terms: Terms = {},
 ): Promise<{ record: ObjectRecord; dead: string[] }> {
   const old = await oldRow(change, row)
-  judgeCondition(condition, old)
+  judgeTerms(terms, old)
   const acl = await aclObjectAt(change, row)
   if (acl !== undefined && acl.object_id !== row.object_id)
     throw new StoreError('in-use', 'an ACL object is replaced by an ACL object, or deleted first')
   if (old !== undefined) await deleteRow(change, row)
-  await change.insertInto('objects').values(row).execute()
+  const numbered = { ...row, generation: await takeGenerations(change, 1), metageneration: 1 }
+  await change.insertInto('objects').values(numbered).execute()
   await moveReference(change, old?.acl_ref ?? null, row.acl_ref)
   const dead = old === undefined ? [] : await dropContent(change, old)
-  return { record: recordOf(row), dead }
+  return { record: recordOf(numbered), dead }
 }
 
 function oldRow(change: Change, name: { bucket: string; key: Buffer }) {
   return change
     .selectFrom('objects')
-    .select(['object_id', 'etag', 'part_set', 'acl_ref'])
+    .select(['object_id', 'etag', 'part_set', 'acl_ref', 'generation', 'metageneration'])
     .where('bucket', '=', name.bucket)
     .where('key', '=', name.key)
     .executeTakeFirst()
 }
 
-/** @throws StoreError "precondition-failed" */
-export async function requireCondition(
-  change: Change,
-  name: { bucket: string; key: Buffer },
-  condition: PutCondition | undefined,
-): Promise<void> {
-  judgeCondition(condition, await oldRow(change, name))
-}
-
-function judgeCondition(condition: PutCondition | undefined, old: { etag: string } | undefined): void {
-  if (condition === undefined) return
-  if ('absent' in condition ? old !== undefined : old?.etag !== condition.etag)
-    throw new StoreError(
-      'precondition-failed',
-      'absent' in condition ? 'the key is taken' : 'the object has another ETag',
-    )
+/** @throws StoreError "precondition-failed" | "no-version" */
+export async function requireTerms(change: Change, name: { bucket: string; key: Buffer }, terms: Terms): Promise<void> {
+  judgeTerms(terms, await oldRow(change, name))
 }
 
 /** @returns blobs that nothing refers to any more; null: there was no such object */
-export async function removeObject(change: Change, name: { bucket: string; key: Buffer }): Promise<string[] | null> {
+export async function removeObject(
+  change: Change,
+  name: { bucket: string; key: Buffer },
+  terms: Terms = {},
+): Promise<string[] | null> {
   const old = await oldRow(change, name)
+  judgeTerms(terms, old)
   if (old === undefined) return null
   if ((await aclObjectAt(change, name)) !== undefined)
     throw new StoreError('in-use', 'an ACL object is deleted by a request of its own')

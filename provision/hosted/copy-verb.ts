@@ -31,7 +31,8 @@ export function copyVerb(shelf: Shelf, release: KeyRelease, caller: BoundCaller)
       await requireBucket(database, target.bucket, caller, W)
       const { proof, principal } = requireKnown(caller)
       if (!isKey(target.key)) throw new RangeError('key must be 1..1024 bytes of UTF-8')
-      if (row.etag !== options.sourceEtag)
+      const { sourceEtag, sourceGeneration = row.generation } = options
+      if (row.etag !== sourceEtag || row.generation !== sourceGeneration)
         throw new StoreError('precondition-failed', 'the source was replaced meanwhile')
       const from = recordOf(row)
       const attributes: ObjectAttributes = options.attributes ?? from.attributes
@@ -74,10 +75,11 @@ export function copyVerb(shelf: Shelf, release: KeyRelease, caller: BoundCaller)
           envelope: copied.envelope,
           binding: copied.binding,
           ...boundColumns(copied.binding),
+          acl_revision: copied.revision,
           origin: null,
           sequence: null,
         }
-        return placeObject(change, placed, options.condition)
+        return placeObject(change, placed, { condition: options.condition, generations: options.generations })
       })
       await shelf.bury(done.dead)
       return done.record
@@ -85,7 +87,13 @@ export function copyVerb(shelf: Shelf, release: KeyRelease, caller: BoundCaller)
   }
 }
 
-type Copied = { envelope: Buffer; binding: Buffer; partBinding: Buffer; parts: { part: PartRow; envelope: Buffer }[] }
+type Copied = {
+  envelope: Buffer
+  binding: Buffer
+  partBinding: Buffer
+  revision: number
+  parts: { part: PartRow; envelope: Buffer }[]
+}
 
 /** New envelopes for the object and, of a composite, for each of its parts under the new name. */
 async function rewrapAll(
@@ -98,7 +106,8 @@ async function rewrapAll(
   const destination = { bucket: target.bucket, key: target.key }
   const list = row.part_set === null ? [] : parseEnvelope(row.envelope).parts
   const named = await namedObject(database, proof)
-  const out: Copied = { envelope: row.envelope, binding: row.binding, partBinding: row.binding, parts: [] }
+  const { envelope: old, binding: unbound } = row
+  const out: Copied = { envelope: old, binding: unbound, partBinding: unbound, revision: 0, parts: [] }
   for (let at = 0; at === 0 || at < list.length; at += PARTS_AT_ONCE) {
     const rows: PartRow[] = []
     const parts: Parameters<KeyRelease['rewrap']>[0]['parts'] = []
@@ -113,13 +122,13 @@ async function rewrapAll(
         metadata: encodeMetadata(metadataOf(place, plain, finished, modifiedAt.getTime())),
       })
     }
-    const { envelopes, binding, partBinding } = await asked(
+    const { envelopes, binding, partBinding, revision } = await asked(
       release.rewrap({ proof, object, parts, destination, metadata, named }),
     )
     const [envelope, ...made] = envelopes
     if (envelope === undefined || made.length !== rows.length)
       throw new StoreError('busy', `the copy of ${row.bucket}/${keyText(row.key)} was answered in part; try again`)
-    Object.assign(out, { envelope, binding, partBinding })
+    Object.assign(out, { envelope, binding, partBinding, revision })
     for (const [index, part] of rows.entries()) {
       const own = made[index]
       if (own !== undefined) out.parts.push({ part, envelope: own })

@@ -3,6 +3,7 @@ import type { BodyRow, ObjectRow } from '../database/hosted-schema.ts'
 import { finder, inserter } from '../database/rows.ts'
 import { refer, referenceIn } from './acl-rows.ts'
 import { addBody, placeObject, removeObject, shareBody } from './commit.ts'
+import { takeGenerations, type Unnumbered } from './generations.ts'
 import { BODY_COLUMNS, jsonOf, keyBytes, OBJECT_COLUMNS } from './rows.ts'
 import type { Change } from './shelf.ts'
 import type { RegisteredBody, RegisteredObject, Taken } from './taken.ts'
@@ -107,9 +108,13 @@ async function putFresh(
     change,
     bodies.sort((a, b) => (a.object_id < b.object_id ? -1 : 1)),
   )
+  const first = objects.length === 0 ? 0 : await takeGenerations(change, objects.length)
   await insertObjects(
     change,
-    objects.map(object => objectRow(object, keyBytes(object.key), null, origin)),
+    objects.map((object, at) => {
+      const row = objectRow(object, keyBytes(object.key), null, origin)
+      return { ...row, generation: first + at, metageneration: 1 }
+    }),
   )
   for (const [blob, count] of uses) await useBlob(change, blob, count)
   for (const [acl, some] of Map.groupBy(objects, each => each.acl)) await refer(change, referenceIn(acl), some.length)
@@ -166,7 +171,7 @@ async function put(
   return (await placeObject(change, objectRow(object, key, set, origin))).dead
 }
 
-function objectRow(object: RegisteredObject, key: Buffer, set: string | null, origin: string): ObjectRow {
+function objectRow(object: RegisteredObject, key: Buffer, set: string | null, origin: string): Unnumbered {
   return {
     bucket: object.bucket,
     key,

@@ -29,13 +29,13 @@ export function objectVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
       return seen && recordOf(seen)
     },
     get: (bucket, key, wanted) => getObject(shelf, release, caller, { bucket, key, wanted }),
-    async delete(bucket, key) {
+    async delete(bucket, key, terms = {}) {
       await requireBucket(database, bucket, caller, W)
       const name = { bucket, key: keyBytes(key) }
-      await dropAclObject(shelf, release, caller, { bucket, key })
+      await dropAclObject(shelf, release, caller, { bucket, key }, terms)
       const dead = await database.transaction().execute(async change => {
         await requireBucket(change, bucket, caller, W)
-        return removeObject(change, name)
+        return removeObject(change, name, terms)
       })
       if (dead === null) return false
       await shelf.bury(dead)

@@ -4,10 +4,10 @@ import type { KeyRelease } from '../../format/release.ts'
 import { isKey } from '../../store/key.ts'
 import type { ObjectRecord, ObjectStore, PutOptions } from '../../store/object-store.ts'
 import { requireLength } from '../../store/shelf.ts'
-import type { ObjectRow } from '../database/hosted-schema.ts'
 import { isAclObject, namedObject, putAclObject, readAclObject } from './acl-objects.ts'
 import { boundColumns } from './acl-rows.ts'
 import { addBlob, addBody, placeObject } from './commit.ts'
+import type { Unnumbered } from './generations.ts'
 import { type BoundCaller, requireBucket, requireKnown } from './rights.ts'
 import { jsonOf, keyBytes, metadataOf } from './rows.ts'
 import { type Sealed, sealToBlob, wrapSealed } from './sealing.ts'
@@ -26,18 +26,19 @@ export function putVerb(shelf: Shelf, release: KeyRelease, caller: BoundCaller):
       const row = await rowOf(shelf, release, caller, { bucket, key }, sealed, options)
       const check = async (change: Change) => void (await requireBucket(change, bucket, caller, W))
       const keepBody = (change: Change) => keep(change, sealed)
-      const { condition } = options
+      const { condition, generations } = options
+      const terms = { condition, generations }
       if (document !== null) {
         const { proof } = requireKnown(caller)
         const { coreHeader } = sealed
-        done = await putAclObject(shelf, release, proof, { row, document, coreHeader, keepBody, check, condition })
+        done = await putAclObject(shelf, release, proof, { row, document, coreHeader, keepBody, check, terms })
       }
       // the commit point: from this transaction on, readers and restarts see the new object
       else
         done = await database.transaction().execute(async change => {
           await check(change)
           await keepBody(change)
-          return placeObject(change, row, condition)
+          return placeObject(change, row, terms)
         })
     } catch (error) {
       sealed.objectKey.fill(0)
@@ -79,7 +80,7 @@ async function rowOf(
   place: { bucket: string; key: string },
   sealed: Sealed,
   { attributes, length, finish }: PutOptions,
-): Promise<ObjectRow> {
+): Promise<Unnumbered> {
   requireLength(sealed.summary.plaintextLength, length)
   const finished = finish()
   const modifiedAt = shelf.clock().getTime()

@@ -18,6 +18,7 @@ const told: Record<ReleaseFault, (message: string) => Error> = {
   held: () => new StoreError('forbidden', 'Access Denied'),
   malformed: () => new StoreError('forbidden', 'Access Denied'),
   exists: message => new StoreError('bucket-exists', message),
+  replaced: () => new StoreError('precondition-failed', 'another ACL object lies there'),
   'malformed-acl': wrongAcl('malformed-acl'),
   'acl-sources': wrongAcl('acl-sources'),
   'unknown-grantee': wrongAcl('unknown-grantee'),

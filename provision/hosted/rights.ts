@@ -1,5 +1,5 @@
-import { ALL_RIGHTS, R, type Right, type Rights } from '../../access/acl/acl.ts'
-import { type Resource, rightsOf, type Who } from '../../access/acl/decide.ts'
+import { ALL_RIGHTS, R, type Right } from '../../access/acl/acl.ts'
+import { type DecisionSettings, type Resource, rightsOf, type Who } from '../../access/acl/decide.ts'
 import type { Principal } from '../../format/release.ts'
 import { StoreError } from '../../store/object-store.ts'
 import type { HostedSchema } from '../database/hosted-schema.ts'
@@ -39,17 +39,14 @@ export async function bucketResource(database: Database | Change, { owner, acl }
   return { kind: 'bucket', owner, bucketOwner: owner, acl: await effectiveAcl(database, acl) }
 }
 
-export function allows(resource: Resource, caller: BoundCaller, right: Right): boolean {
-  return (rightsTo(resource, caller) & right) !== 0
+/** @param decision - wanted where RA and WA are asked for: R and W are the same under each */
+export function allows(resource: Resource, caller: BoundCaller, right: Right, decision?: DecisionSettings): boolean {
+  return (rightsOf(resource, whoOf(caller), decision) & right) !== 0
 }
 
 /** Its owner, or whoever has all four rights (rule 18). */
-export function mayDelete(bucket: Resource, caller: BoundCaller): boolean {
-  return rightsTo(bucket, caller) === ALL_RIGHTS
-}
-
-function rightsTo(resource: Resource, caller: BoundCaller): Rights {
-  return rightsOf(resource, whoOf(caller))
+export function mayDelete(bucket: Resource, caller: BoundCaller, decision: DecisionSettings): boolean {
+  return rightsOf(bucket, whoOf(caller), decision) === ALL_RIGHTS
 }
 
 export function denied(): StoreError {

@@ -11,6 +11,7 @@ import type {
   UploadRecord,
 } from '../../store/object-store.ts'
 import type { BodyRow, HostedSchema, ObjectRow, PartRow } from '../database/hosted-schema.ts'
+import type { Unnumbered } from './generations.ts'
 
 // Only this room writes the JSON in these rows, so reading casts.
 
@@ -26,6 +27,8 @@ export const RECORD_COLUMNS = [
   'parts',
   'owner',
   'acl',
+  'generation',
+  'metageneration',
 ] as const
 export type RecordRow = Pick<ObjectRow, (typeof RECORD_COLUMNS)[number]>
 
@@ -43,6 +46,8 @@ export const OBJECT_COLUMNS: readonly (keyof ObjectRow)[] = [
     'acl',
     'acl_ref',
     'acl_revision',
+    'generation',
+    'metageneration',
     'origin',
     'sequence',
   ] as const),
@@ -66,6 +71,8 @@ export function recordOf(row: RecordRow): ObjectRecord {
     etag: row.etag,
     modifiedAt: new Date(row.modified_at),
     attributes,
+    generation: row.generation,
+    metageneration: row.metageneration,
     ...(row.checksum !== null && { checksum: JSON.parse(row.checksum) as Checksum }),
     ...(row.parts !== null && { parts: row.parts }),
   }
@@ -97,7 +104,7 @@ export function jsonOf(value: object | undefined): string | null {
 }
 
 /** The object as the authority is asked about it. */
-export function storedObject(row: ObjectRow, coreHeader: Uint8Array): StoredObject {
+export function storedObject(row: Unnumbered, coreHeader: Uint8Array): StoredObject {
   return {
     envelope: row.envelope,
     coreHeader,

@@ -16,6 +16,8 @@ export type HostedConfig = {
   region: string
   /** `bucket.<suffix>` hosts name a bucket */
   hostSuffix?: string
+  /** the variant of rule 5, as the authority has it */
+  readersSeeAcl?: boolean
   clock: () => Date
   /** what is nobody's fault outside, with the id the caller was given */
   onError: (error: unknown, requestId: string) => void
@@ -34,8 +36,8 @@ export type Hosted = {
  * @throws StoreError "busy" - another process holds the directory
  */
 export async function openHosted(config: HostedConfig, release: KeyRelease): Promise<Hosted> {
-  const { directory, clock, region, hostSuffix, onError } = config
-  const shelf = await openShelf({ directory, clock })
+  const { directory, clock, region, hostSuffix, readersSeeAcl = false, onError } = config
+  const shelf = await openShelf({ directory, clock, decision: { readersSeeAcl } })
   try {
     // what a crash left between the authority and the tables
     await finishStaged(shelf, release)

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import type { Kysely, Transaction } from 'kysely'
+import { type DecisionSettings, USUAL_DECISION } from '../../access/acl/decide.ts'
 import { makeDirectoryDurable } from '../../store/durable.ts'
 import { lockDirectory } from '../../store/lock.ts'
 import { sqliteFile } from '../database/dialect.ts'
@@ -23,6 +24,8 @@ export type Shelf = {
   database: Database
   blobs: AdoptingBlobs
   clock: () => Date
+  /** as the authority decides */
+  decision: DecisionSettings
   /** Blobs of a body that is being read: they outlive its record till `free`. Call it while the database connection is held. */
   pin(blobs: string[]): () => void
   /** Removes blobs that a committed change has marked dead; those that are read go with their last reader. */
@@ -34,8 +37,12 @@ export type Shelf = {
 const OPEN_BLOBS_MAX = 128
 
 /** @throws StoreError "busy" - another process holds the directory */
-export async function openShelf(options: { directory: string; clock: () => Date }): Promise<Shelf> {
-  const { directory, clock } = options
+export async function openShelf(options: {
+  directory: string
+  clock: () => Date
+  decision?: DecisionSettings
+}): Promise<Shelf> {
+  const { directory, clock, decision = USUAL_DECISION } = options
   await makeDirectoryDurable(directory, 0o700)
   const lock = lockDirectory(directory)
   let database: Database | undefined
@@ -43,7 +50,7 @@ export async function openShelf(options: { directory: string; clock: () => Date 
     const blobs = openBlobs(await openAdoptingBlobs(directory), OPEN_BLOBS_MAX)
     database = await openDatabase<HostedSchema>(sqliteFile(join(directory, 'hosted.sqlite')), hostedMigrations)
     await recover(database, blobs)
-    return shelfOf(database, blobs, clock, () => blobs.closeAll().finally(lock.close))
+    return shelfOf({ database, blobs, clock, decision }, () => blobs.closeAll().finally(lock.close))
   } catch (error) {
     await database?.destroy()
     lock.close()
@@ -51,7 +58,8 @@ export async function openShelf(options: { directory: string; clock: () => Date 
   }
 }
 
-function shelfOf(database: Database, blobs: AdoptingBlobs, clock: () => Date, unlock: () => Promise<void>): Shelf {
+function shelfOf(parts: Pick<Shelf, 'database' | 'blobs' | 'clock' | 'decision'>, unlock: () => Promise<void>): Shelf {
+  const { database, blobs } = parts
   const readers = new Map<string, number>()
   const waiting = new Set<string>()
   let closing: Promise<void> | undefined
@@ -71,9 +79,7 @@ function shelfOf(database: Database, blobs: AdoptingBlobs, clock: () => Date, un
     }
   }
   return {
-    database,
-    blobs,
-    clock,
+    ...parts,
     pin(pinned) {
       for (const blob of pinned) readers.set(blob, (readers.get(blob) ?? 0) + 1)
       let free = false

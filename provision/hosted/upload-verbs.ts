@@ -116,7 +116,7 @@ export function uploadVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
       await shelf.bury(dead)
       return partRecordOf(row)
     },
-    async completeUpload(id, wanted, { finish, condition }) {
+    async completeUpload(id, wanted, { finish, condition, generations }) {
       const upload = await findUpload(database, id, caller)
       const { proof, principal } = requireKnown(caller)
       const chosen = choose(await openParts(database, id, 0, mostParts), wanted)
@@ -183,7 +183,7 @@ export function uploadVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
             origin: null,
             sequence: null,
           },
-          condition,
+          { condition, generations },
         )
         return { record: placed.record, dead: [...unused, ...placed.dead] }
       })

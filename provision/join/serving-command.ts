@@ -11,7 +11,7 @@ import { CONFIG_FILE, type CommonOptions, type Operator, stateOf, tell, withAdmi
 import { openProvider } from '../serve.ts'
 import { storeRole } from './store-role.ts'
 
-type InitOptions = CommonOptions & { token?: string; name: string; hostSuffix?: string }
+type InitOptions = CommonOptions & { token?: string; name: string; hostSuffix?: string; readersSeeAcl?: boolean }
 
 export function servingCommands(program: Command, operator: Operator): void {
   program
@@ -19,6 +19,7 @@ export function servingCommands(program: Command, operator: Operator): void {
     .option('--token <uri>', 'PKCS#11 URI with module-path and pin-source; SoftHSM in the state directory otherwise')
     .option('--name <name>', "the provider's name in its certificates", 'Sealift provider')
     .option('--host-suffix <suffix>', 'hosts below it name the bucket: bucket.SUFFIX')
+    .option('--readers-see-acl', 'whoever may read or write sees the ACL, and whoever may write changes it')
     .description("make the provider's authority: token, keys, certificates")
     .addHelpText('after', '\nExample:\n  sealift-provider init --name "Lift Ltd" --state /srv/sealift')
     .action(async (_: unknown, command: Command) => {
@@ -74,7 +75,7 @@ export function servingCommands(program: Command, operator: Operator): void {
       const lock = lockDirectory(state)
       try {
         const onError = (message: string): void => void process.stderr.write(`sealift-provider: ${message}\n`)
-        const roles = [storeRole({ state, ...address, hostSuffix: null, onError })]
+        const roles = [storeRole({ state, ...address, onError })]
         const provider = await openProvider({ entry: operator.keystoreEntry, config: join(state, CONFIG_FILE) }, roles)
         operator.write(`${JSON.stringify({ ready: true, keystore: provider.keystore, roles: provider.roles })}\n`)
         await Promise.race((['SIGINT', 'SIGTERM'] as const).map(signal => once(process, signal)))
@@ -90,8 +91,14 @@ function fingerprintOf(der: Uint8Array): string {
   return hash('sha256', der, 'hex')
 }
 
-function configBytes(state: string, { token, name, hostSuffix }: InitOptions): Buffer {
-  const config = { state, token: token ?? null, virtualHostSuffix: hostSuffix ?? null, commonName: name }
+function configBytes(state: string, { token, name, hostSuffix, readersSeeAcl = false }: InitOptions): Buffer {
+  const config = {
+    state,
+    token: token ?? null,
+    virtualHostSuffix: hostSuffix ?? null,
+    readersSeeAcl,
+    commonName: name,
+  }
   return Buffer.from(`${JSON.stringify(config, null, 2)}\n`, 'utf8')
 }
 

@@ -5,6 +5,7 @@ import { openHosted } from '../hosted/serve.ts'
 import { openStation } from '../intake/intake.ts'
 import { openRelease } from '../release-client.ts'
 import type { Role } from '../serve.ts'
+import { readInstallation } from './installation.ts'
 import { intakeSocketPath, serveIntake } from './intake-socket.ts'
 import { takeDrivesIn } from './take-in.ts'
 
@@ -13,7 +14,6 @@ export type StoreRoleOptions = {
   host: string
   /** null: the store is open but not listened to, as a command of its own needs it */
   port: number | null
-  hostSuffix: string | null
   onError: (message: string) => void
 }
 
@@ -25,6 +25,7 @@ export function storeRole(options: StoreRoleOptions): Role {
   return {
     name: 'hosted',
     async open(paths) {
+      const { virtualHostSuffix, readersSeeAcl } = readInstallation(options.state)
       const release = openRelease(paths.release)
       const hosted = await openHosted(
         {
@@ -33,7 +34,8 @@ export function storeRole(options: StoreRoleOptions): Role {
           clock: () => new Date(),
           onError: (error, id) =>
             options.onError(`request ${id}: ${error instanceof Error ? error.message : String(error)}`),
-          ...(options.hostSuffix !== null && { hostSuffix: options.hostSuffix }),
+          readersSeeAcl,
+          ...(virtualHostSuffix !== null && { hostSuffix: virtualHostSuffix }),
         },
         release,
       )

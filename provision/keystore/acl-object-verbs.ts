@@ -8,7 +8,7 @@ import type { RequestProof } from '../../format/request-proof.ts'
 import type { AclObjects } from './acl-objects.ts'
 import { requireSigned } from './asked-acl.ts'
 import type { BucketRights } from './bucket-rights.ts'
-import { coversDelete, coversWrite, signedHeader } from './coverage.ts'
+import { coversDelete, coversWrite, requestHeader } from './coverage.ts'
 import type { Objects } from './objects.ts'
 import type { Proofs } from './proofs.ts'
 import { denied } from './refusal.ts'
@@ -28,7 +28,7 @@ export function aclObjectVerbs(on: {
 }): Verbs {
   const { proofs, objects, aclObjects, bucketRights, directory } = on
   return {
-    async putAclObject({ proof, object, document }) {
+    async putAclObject({ proof, object, document, replaces }) {
       const judged = await proofs.judge(proof)
       const { place } = object
       if (judged.target === null || !coversWrite(judged.target, place) || place.part !== undefined)
@@ -41,8 +41,8 @@ export function aclObjectVerbs(on: {
       // W in it counts for buckets that refer to it (rule 38)
       const acl = await resolveGrants(parseAclDocument(document, 'bucket').grants, directory)
       const { objectId } = bound.envelope
-      const made = { objectId, owner: bound.owner, consent: consentOf(judged.proof), acl }
-      const { id, generation } = await aclObjects.put(place, made, spendingOf(proof, judged.proof))
+      const made = { objectId, owner: bound.owner, consent: consentOf(judged.proof), acl, replaces }
+      const { id, generation } = await aclObjects.put(place, made, spendingOf(proof, judged))
       return { id, generation, acl: encodeAcl(acl) }
     },
     async aclObjectAt(place) {
@@ -64,7 +64,7 @@ export function aclObjectVerbs(on: {
 
 /** @throws AccessError "malformed-acl" */
 function consentOf(proof: RequestProof): boolean {
-  const text = signedHeader(proof, CONSENT)?.toLowerCase()
+  const text = requestHeader(proof, CONSENT)?.toLowerCase()
   if (text === undefined || text === 'owner') return false
   if (text === 'any') return true
   throw new AccessError('malformed-acl', `${CONSENT}: want any or owner, got ${JSON.stringify(text.slice(0, 40))}`)

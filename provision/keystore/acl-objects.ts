@@ -1,7 +1,8 @@
 import type { Kysely, Transaction } from 'kysely'
 import type { Acl } from '../../access/acl/acl.ts'
 import { encodeAcl, parseAcl } from '../../access/acl/text.ts'
-import type { ObjectId } from '../../format/bytes.ts'
+import { NO_ID, type ObjectId } from '../../format/bytes.ts'
+import { ReleaseError } from '../../format/release.ts'
 import type { KeystoreSchema } from '../database/keystore-schema.ts'
 import { seeker } from '../database/rows.ts'
 import { Lru } from './lru.ts'
@@ -27,8 +28,12 @@ export type AclObjects = {
   at(place: AclPlace): Promise<AclObject | null>
   /** `bucket/object`; null: it is gone, or never was */
   nameOf(id: string): Promise<string | null>
-  /** A new generation, in force from here on. By a signed request, which counts once. */
-  put(place: AclPlace, made: Omit<AclObject, 'id' | 'generation'> & { acl: Acl }, by: Spending): Promise<AclObject>
+  /** A new generation, in force from here on. By a signed request, which counts once. @throws ReleaseError "replaced" */
+  put(
+    place: AclPlace,
+    made: Omit<AclObject, 'id' | 'generation'> & { acl: Acl; replaces: ObjectId | null },
+    by: Spending | null,
+  ): Promise<AclObject>
   /** Nothing is given by it any more. Doing it again changes nothing. */
   drop(place: AclPlace, objectId: string): Promise<void>
 }
@@ -72,9 +77,11 @@ export function aclObjectsOf(database: Kysely<KeystoreSchema>, clock: () => numb
     async nameOf(id) {
       return (await objectRow(database, id))?.place?.toString('utf8') ?? null
     },
-    async put(place, { objectId, owner, consent, acl }, by) {
+    async put(place, { objectId, owner, consent, acl, replaces }, by) {
       const done = await database.transaction().execute(async change => {
         const there = await rowAt(change, place)
+        if (replaces !== null && replaces !== (there?.object_id ?? NO_ID))
+          throw new ReleaseError('replaced', 'another ACL object lies there than was to be replaced')
         const fresh = await spend(change, by, Buffer.from(`acl object ${objectId}`), clock())
         if (!fresh && there !== undefined) return there
         const id = there?.id ?? newPrincipalId()

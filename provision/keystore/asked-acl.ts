@@ -8,6 +8,7 @@ import { parseAclDocument } from '../../access/acl/document.ts'
 import { type Directory, resolveGrants } from '../../access/acl/grantees.ts'
 import { askOfHeaders, flagsOfHeaders } from '../../access/acl/headers.ts'
 import { AccessError } from '../../access/fault.ts'
+import { NO_WISH, parsePreconditions, type Wish } from '../../access/precondition.ts'
 import type { StoredObject } from '../../format/release.ts'
 import type { RequestProof } from '../../format/request-proof.ts'
 import type { AclObjects } from './acl-objects.ts'
@@ -143,6 +144,11 @@ export function askedAclsOf(on: { directory: Directory; objects: Objects; aclObj
       return own
     },
   }
+}
+
+/** What a signed request wants of the metageneration of the ACL that it changes (rule 28). @throws AccessError "malformed-precondition" */
+export function metagenerationWish(proof: RequestProof): Wish {
+  return parsePreconditions(proof.headers, 'x-goog-if-')?.metageneration ?? NO_WISH
 }
 
 /** A document that nobody signed could be anybody's. @throws ReleaseError "denied" */

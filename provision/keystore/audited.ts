@@ -90,7 +90,8 @@ function named({ bucket, key, part }: ObjectPlace): string {
 function signer(proof: Uint8Array | null): string {
   if (proof === null) return 'anonymous'
   try {
-    return `key ${decodeProof(proof).accessKey}`
+    const read = decodeProof(proof)
+    return read.kind === 'signed' ? `key ${read.accessKey}` : `${read.kind} caller`
   } catch {
     return 'key unreadable'
   }

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
 import type { Kysely } from 'kysely'
+import type { DecisionSettings } from '../../access/acl/decide.ts'
 import type { Administration } from '../../format/administration.ts'
 import type { KeyRelease } from '../../format/release.ts'
 import type { Token } from '../../hsm/token.ts'
@@ -27,6 +28,7 @@ import { membershipsOf } from './memberships.ts'
 import { objectsOf } from './objects.ts'
 import { proofsOf } from './proofs.ts'
 import { releaseVerbs } from './release.ts'
+import { signedProofsOf } from './signed-proofs.ts'
 import { openStateKey } from './state-key.ts'
 import { usersOf } from './users.ts'
 
@@ -37,6 +39,8 @@ export type AuthorityConfig = {
   token: Token
   /** `bucket.<suffix>` hosts name the bucket; null: path style only */
   virtualHostSuffix: string | null
+  /** as the public store decides */
+  decision: DecisionSettings
   /** ms since 1970 */
   clock: () => number
   tokenProcessId: () => number | null
@@ -64,7 +68,7 @@ export async function initialiseAuthority(config: AuthorityConfig, commonName: s
  * @throws FormatError "tampered" - the audit's head is not this authority's
  */
 export async function openAuthority(config: AuthorityConfig): Promise<Authority> {
-  const { token, clock, virtualHostSuffix } = config
+  const { token, clock, virtualHostSuffix, decision } = config
   const database = await openKeystore(config.databasePath)
   try {
     const facts = await readFacts(database, token)
@@ -77,16 +81,17 @@ export async function openAuthority(config: AuthorityConfig): Promise<Authority>
     const aclObjects = aclObjectsOf(database, clock)
     const jobs = jobsOf({ database, token, accounts, users, aclObjects, orderSpki: facts.grantSpki, clock })
     const epochs = epochsOf(database, token, clock)
-    const proofs = proofsOf({ accounts, users, memberships, hostSuffix: virtualHostSuffix, clock })
+    const signed = signedProofsOf({ accounts, clock })
+    const proofs = proofsOf({ accounts, users, memberships, signed, hostSuffix: virtualHostSuffix })
     const buckets = bucketsOf(database, clock)
     const objects = objectsOf(database, { epochs, accounts, users, buckets, jobs, aclObjects, clock })
     const intake = intakeOf({ database, token, accounts, jobs, buckets, epochs, facts, clock })
     const devices = devicesOf({ database, token, jobs, facts, clock })
     const directory = directoryOf(users, groups)
-    const bucketRights = bucketRightsOf(buckets, aclObjects)
+    const bucketRights = bucketRightsOf(buckets, aclObjects, decision)
     const askedAcls = askedAclsOf({ directory, objects, aclObjects })
     const verbs = {
-      ...releaseVerbs({ proofs, accounts, epochs, objects, buckets, bucketRights, askedAcls }),
+      ...releaseVerbs({ proofs, accounts, epochs, objects, buckets, bucketRights, askedAcls, decision }),
       ...bucketVerbs({ proofs, buckets, bucketRights, askedAcls }),
       ...aclObjectVerbs({ proofs, objects, aclObjects, bucketRights, directory }),
       ...proofVerbs(proofs),

@@ -1,5 +1,5 @@
 import type { Acl, Right, Rights } from '../../access/acl/acl.ts'
-import { rightsOf, type Who } from '../../access/acl/decide.ts'
+import { type DecisionSettings, rightsOf, type Who } from '../../access/acl/decide.ts'
 import type { AclObjects } from './acl-objects.ts'
 import type { Bucket, Buckets } from './buckets.ts'
 import { denied } from './refusal.ts'
@@ -11,10 +11,14 @@ export type BucketRights = {
   require(name: string, who: Who, right: Right): Promise<Bucket>
 }
 
-export function bucketRightsOf(buckets: Pick<Buckets, 'find'>, aclObjects: Pick<AclObjects, 'entries'>): BucketRights {
+export function bucketRightsOf(
+  buckets: Pick<Buckets, 'find'>,
+  aclObjects: Pick<AclObjects, 'entries'>,
+  decision: DecisionSettings,
+): BucketRights {
   const of: BucketRights['of'] = async ({ owner, acl: bound }, who) => {
     const acl: Acl | null = bound.kind === 'own' ? bound.acl : await aclObjects.entries(bound.id, bound.generation)
-    return rightsOf({ kind: 'bucket', owner, bucketOwner: owner, acl }, who)
+    return rightsOf({ kind: 'bucket', owner, bucketOwner: owner, acl }, who, decision)
   }
   return {
     of,

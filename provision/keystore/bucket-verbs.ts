@@ -1,6 +1,6 @@
 import { ALL_RIGHTS, WA } from '../../access/acl/acl.ts'
 import { type KeyRelease, ReleaseError } from '../../format/release.ts'
-import type { AskedAcls } from './asked-acl.ts'
+import { type AskedAcls, metagenerationWish } from './asked-acl.ts'
 import type { BucketRights } from './bucket-rights.ts'
 import { type Bucket, type Buckets, bucketFacts } from './buckets.ts'
 import { coversBucket } from './coverage.ts'
@@ -52,7 +52,9 @@ export function bucketVerbs(on: {
       const parties = { owner, bucketOwner: owner }
       const on = of === 'acl' ? 'bucket' : 'default-object'
       const acl = await askedAcls.ofChange({ ...judged, named }, document, on, parties, null)
-      return bucketFacts(await buckets.change(there, of, acl, spendingOf(proof, judged.proof)))
+      const wish = metagenerationWish(judged.proof)
+      const { bucket: changed, held } = await buckets.change(there, of, acl, spendingOf(proof, judged), wish)
+      return { ...bucketFacts(changed), held }
     },
     async closeBucket({ proof, bucket }) {
       const judged = await covered(proof, 'DELETE', bucket, null)

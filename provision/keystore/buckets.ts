@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely'
 import { type BoundAcl, encodeBoundAcl, parseBoundAcl } from '../../access/acl/bound.ts'
+import { fulfils, isWish, type Wish } from '../../access/precondition.ts'
 import type { BucketFacts } from '../../format/release.ts'
 import type { KeystoreSchema } from '../database/keystore-schema.ts'
 import { Lru } from './lru.ts'
@@ -17,13 +18,19 @@ export type Bucket = {
   revision: number
 }
 
+/** `held` false: the metageneration was not as it was wanted. */
+type Changed = { bucket: Bucket; held: boolean }
+
 /** This process alone writes them: what is cached is forgotten in the very call that changes it. */
 export type Buckets = {
   find(name: string): Promise<Bucket | null>
   /** @returns null: the name is taken */
   open(name: string, owner: { user: string; account: string }, acl: BoundAcl): Promise<Bucket | null>
-  /** By a signed request, which counts once. @returns what is in force now, whether this or something later set it */
-  change(bucket: Bucket, of: 'acl' | 'default-object', acl: BoundAcl, by: Spending): Promise<Bucket>
+  /**
+   * By a signed request, which counts once.
+   * @returns what is in force now, whether this or something later set it
+   */
+  change(bucket: Bucket, of: 'acl' | 'default-object', acl: BoundAcl, by: Spending | null, wish: Wish): Promise<Changed>
   close(name: string): Promise<void>
 }
 
@@ -67,10 +74,18 @@ export function bucketsOf(database: Kysely<KeystoreSchema>, clock: () => number)
         .executeTakeFirst() // commit point: the name is his
       return made.numInsertedOrUpdatedRows === 0n ? null : find(name)
     },
-    async change(bucket, of, acl, by) {
+    async change(bucket, of, acl, by, wish) {
       const text = encodeBoundAcl(acl)
-      await database.transaction().execute(async change => {
-        if (!(await spend(change, by, Buffer.from(`${of}/${bucket.name}`), clock()))) return
+      const held = await database.transaction().execute(async change => {
+        // used up even where it does not hold: it was answered so
+        const fresh = await spend(change, by, Buffer.from(`${of}/${bucket.name}`), clock())
+        if (!fresh) return !isWish(wish)
+        const there = await change
+          .selectFrom('buckets')
+          .select('revision')
+          .where('name', '=', bucket.name)
+          .executeTakeFirst()
+        if (!fulfils(wish, there?.revision ?? 0)) return false
         await change
           .updateTable('buckets')
           .set(row => ({
@@ -79,9 +94,10 @@ export function bucketsOf(database: Kysely<KeystoreSchema>, clock: () => number)
           }))
           .where('name', '=', bucket.name)
           .execute()
+        return true
       }) // commit point: from here on it is in force
       cache.delete(bucket.name)
-      return (await find(bucket.name)) ?? bucket
+      return { bucket: (await find(bucket.name)) ?? bucket, held }
     },
     async close(name) {
       await database.deleteFrom('buckets').where('name', '=', name).execute()

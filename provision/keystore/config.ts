@@ -9,6 +9,8 @@ export type KeystoreConfig = {
   /** PKCS#11 URI with module-path and pin-source; null: SoftHSM in the state directory */
   token: string | null
   virtualHostSuffix: string | null
+  /** the variant of rule 5: READ or WRITE shows an ACL, WRITE changes it */
+  readersSeeAcl: boolean
   /** the authority's name in its certificate */
   commonName: string
 }
@@ -20,6 +22,7 @@ const schema = z.strictObject({
     .string()
     .regex(/^[a-z0-9.-]+$/)
     .nullable(),
+  readersSeeAcl: z.boolean().default(false),
   commonName: z.string().min(1).max(64),
 })
 

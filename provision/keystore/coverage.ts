@@ -2,8 +2,8 @@ import { percentDecode, queryPairs, utf8Text } from '../../access/canonical.ts'
 import type { ObjectPlace } from '../../format/release.ts'
 import type { RequestProof } from '../../format/request-proof.ts'
 
-/** What a signed request is about, read from the signed bytes alone. All pure. */
-export type SignedTarget = {
+/** What a request is about, read from what was signed, or of a caller who signs nothing from what the store says. All pure. */
+export type RequestTarget = {
   method: string
   bucket: string
   /** empty: the bucket itself */
@@ -13,7 +13,7 @@ export type SignedTarget = {
 }
 
 /** @param hostSuffix - `bucket.<suffix>` hosts name the bucket; null: path style only. @returns null - names no bucket */
-export function signedTarget(proof: RequestProof, hostSuffix: string | null): SignedTarget | null {
+export function requestTarget(proof: RequestProof, hostSuffix: string | null): RequestTarget | null {
   const path = pathText(proof.rawPath)
   const pairs = queryPairs(proof.rawQuery)
   if (path === null || pairs === null || !path.startsWith('/')) return null
@@ -24,11 +24,11 @@ export function signedTarget(proof: RequestProof, hostSuffix: string | null): Si
     if (name === null || value === null || query.has(name)) return null
     query.set(name, value)
   }
-  const host = (signedHeader(proof, 'host') ?? '').toLowerCase().replace(/:\d+$/, '')
+  const host = (requestHeader(proof, 'host') ?? '').toLowerCase().replace(/:\d+$/, '')
   const virtual = hostSuffix !== null && host.endsWith(`.${hostSuffix}`) ? host.slice(0, -hostSuffix.length - 1) : null
   const place = virtual === null ? split(path.slice(1)) : { bucket: virtual, key: path.slice(1) }
   if (place === null) return null
-  const source = signedHeader(proof, 'x-amz-copy-source')
+  const source = requestHeader(proof, 'x-amz-copy-source')
   return {
     method: proof.method,
     ...place,
@@ -37,18 +37,19 @@ export function signedTarget(proof: RequestProof, hostSuffix: string | null): Si
   }
 }
 
-const ADDED_BY_CLIENTS = /^(?:X-Amz-.*|x-id)$/
-const OF_A_READ = /^(?:versionId|partNumber|response-[a-z-]+)$/
+const ADDED_BY_CLIENTS = /^(?:X-Amz-.*|X-Goog-.*|x-id)$/
+const VERSION = /^(?:versionId|generation)$/
+const OF_A_READ = /^(?:versionId|generation|partNumber|response-[a-z-]+)$/
 
 /** Reading the object at `place`: a GET or HEAD of it and of no subresource, or a copy that names it as its source. */
-export function coversRead(target: SignedTarget, place: ObjectPlace): boolean {
+export function coversRead(target: RequestTarget, place: ObjectPlace): boolean {
   if (target.method === 'GET' || target.method === 'HEAD')
     return samePlace(target, place) && onlyQuery(target, name => OF_A_READ.test(name))
   return target.method === 'PUT' && target.copySource !== null && samePlace(target.copySource, place)
 }
 
 /** Writing the object, part or composite at `place`: a PUT of it, a part's PUT, or the completion of an upload. */
-export function coversWrite(target: SignedTarget, place: ObjectPlace): boolean {
+export function coversWrite(target: RequestTarget, place: ObjectPlace): boolean {
   if (!samePlace(target, place)) return false
   const upload = target.query.get('uploadId')
   if (target.method === 'POST')
@@ -61,27 +62,27 @@ export function coversWrite(target: SignedTarget, place: ObjectPlace): boolean {
 }
 
 /** The creation of a multipart upload of `place`. */
-export function coversCreation(target: SignedTarget, place: ObjectPlace): boolean {
+export function coversCreation(target: RequestTarget, place: ObjectPlace): boolean {
   return target.method === 'POST' && samePlace(target, place) && target.query.has('uploads')
 }
 
 /** A change of the object's ACL. */
-export function coversAcl(target: SignedTarget, place: ObjectPlace): boolean {
+export function coversAcl(target: RequestTarget, place: ObjectPlace): boolean {
   return (
     target.method === 'PUT' &&
     samePlace(target, place) &&
     target.query.has('acl') &&
-    onlyQuery(target, name => name === 'acl' || name === 'versionId')
+    onlyQuery(target, name => name === 'acl' || VERSION.test(name))
   )
 }
 
 /** The deletion of the object at `place`. */
-export function coversDelete(target: SignedTarget, place: ObjectPlace): boolean {
-  return target.method === 'DELETE' && samePlace(target, place) && onlyQuery(target, name => name === 'versionId')
+export function coversDelete(target: RequestTarget, place: ObjectPlace): boolean {
+  return target.method === 'DELETE' && samePlace(target, place) && onlyQuery(target, name => VERSION.test(name))
 }
 
 /** A request about the bucket itself. @param sub - the one subresource that it names; null: none */
-export function coversBucket(target: SignedTarget, method: string, bucket: string, sub: string | null): boolean {
+export function coversBucket(target: RequestTarget, method: string, bucket: string, sub: string | null): boolean {
   return (
     target.method === method &&
     target.bucket === bucket &&
@@ -96,15 +97,15 @@ export function samePlace(a: { bucket: string; key: string }, b: { bucket: strin
   return a.key !== '' && a.bucket === b.bucket && a.key === b.key
 }
 
-export function signedHeader(proof: RequestProof, name: string): string | undefined {
+export function requestHeader(proof: RequestProof, name: string): string | undefined {
   return proof.headers.find(([found]) => found === name)?.[1].trim()
 }
 
-function onlyQuery(target: SignedTarget, may: (name: string) => boolean): boolean {
+function onlyQuery(target: RequestTarget, may: (name: string) => boolean): boolean {
   return [...target.query.keys()].every(name => ADDED_BY_CLIENTS.test(name) || may(name))
 }
 
-function copySourceOf(header: string): SignedTarget['copySource'] {
+function copySourceOf(header: string): RequestTarget['copySource'] {
   const [name = ''] = header.split('?versionId=')
   const path = pathText(name)
   return path === null ? null : split(path.replace(/^\//, ''))

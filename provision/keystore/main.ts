@@ -70,9 +70,10 @@ function authorityConfig(
   config: KeystoreConfig,
   token: Awaited<ReturnType<typeof openProviderToken>>,
 ): AuthorityConfig {
-  const { virtualHostSuffix, state } = config
+  const { virtualHostSuffix, readersSeeAcl, state } = config
   const databasePath = keystorePaths(state).database
-  return { databasePath, token, virtualHostSuffix, clock: Date.now, tokenProcessId: () => token.processId }
+  const decision = { readersSeeAcl }
+  return { databasePath, token, virtualHostSuffix, decision, clock: Date.now, tokenProcessId: () => token.processId }
 }
 
 // a parent, or a reader of its log, that has gone ends what is said, not what is done

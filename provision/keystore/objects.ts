@@ -1,8 +1,9 @@
 import type { Kysely } from 'kysely'
 import { type Acl, R, WA } from '../../access/acl/acl.ts'
 import { type BoundAcl, encodeBoundAcl, parseBoundAcl } from '../../access/acl/bound.ts'
-import { rightsOf, type Who } from '../../access/acl/decide.ts'
+import { type DecisionSettings, rightsOf, type Who } from '../../access/acl/decide.ts'
 import { AccessError } from '../../access/fault.ts'
+import { fulfils, isWish, NO_WISH, type Wish } from '../../access/precondition.ts'
 import { type ObjectContext, objectContextHash } from '../../format/context.ts'
 import {
   COMPOSITE,
@@ -53,10 +54,14 @@ export type Objects = {
   open(bound: Bound): Buffer
   /** Parts that the composite lists, in the order asked; each bound as the composite is. */
   parts(composite: Bound, asked: StoredObject[]): Promise<Bound[]>
-  /** By a signed request, which counts once. @returns what is in force now, whether this or something later set it */
-  setAcl(context: ObjectContext, acl: BoundAcl, by: Spending): Promise<AclInForce>
-  /** Sets the ACL only where a row voids what the envelope says. */
-  renewAcl(context: ObjectContext, acl: BoundAcl, by: Spending): Promise<void>
+  /**
+   * By a signed request, which counts once.
+   * @param wish - what the metageneration must be
+   * @returns what is in force now, whether this or something later set it
+   */
+  setAcl(context: ObjectContext, acl: BoundAcl, by: Spending | null, wish: Wish): Promise<AclInForce>
+  /** Of a new object: sets the ACL only where a row voids what the envelope says. @returns the revision that is in force */
+  renewAcl(context: ObjectContext, acl: BoundAcl, by: Spending | null): Promise<number>
 }
 
 const BINDINGS_CACHED_MAX = 50_000
@@ -66,8 +71,8 @@ export function mayRead(bound: Bound, who: Who): boolean {
   return (rightsOf({ kind: 'object', ...bound }, who) & R) !== 0
 }
 
-export function mayChangeAcl(bound: Bound, who: Who): boolean {
-  return (rightsOf({ kind: 'object', ...bound }, who) & WA) !== 0
+export function mayChangeAcl(bound: Bound, who: Who, decision: DecisionSettings): boolean {
+  return (rightsOf({ kind: 'object', ...bound }, who, decision) & WA) !== 0
 }
 
 export function objectsOf(
@@ -149,30 +154,32 @@ export function objectsOf(
   }
   const open: Objects['open'] = ({ envelope, stored, context, keys }) =>
     openObjectKey(keys.wrapKey, envelope, stored.coreHeader, context)
-  /** @returns null: there is no row, and none was wanted */
+  /** @param of - `new-object`: a row only where there is one, and counted from there; else what the metageneration must be */
   const change = async (
     context: ObjectContext,
     acl: BoundAcl,
-    by: Spending,
-    { always }: { always: boolean },
-  ): Promise<AclInForce | null> => {
+    by: Spending | null,
+    of: 'new-object' | Wish,
+  ): Promise<AclInForce> => {
     const place = placeOf(context)
     const text = encodeBoundAcl(acl)
     const done = await database.transaction().execute(async change => {
+      // used up even where it does not hold: it was answered so
       const fresh = await spend(change, by, place, clock())
-      const there = await change
-        .selectFrom('bindings')
-        .select(['acl', 'revision'])
-        .where('place', '=', place)
-        .executeTakeFirst()
-      if (!fresh || (there === undefined && !always)) return there ?? null
-      const row = { place, acl: text, revision: (there?.revision ?? 0) + 1 }
+      const there = await change.selectFrom('bindings').selectAll().where('place', '=', place).executeTakeFirst()
+      const [wish, isNew] = of === 'new-object' ? [NO_WISH, true] : [of, false]
+      const before = inForce(there)
+      if (!fresh) return { ...before, held: !isWish(wish) }
+      if (!fulfils(wish, before.metageneration)) return { ...before, held: false }
+      if (isNew && there === undefined) return before
+      const revision = before.revision + 1
+      const row = { place, acl: text, revision, base: isNew ? revision : (there?.base ?? 0) }
       await change
         .insertInto('bindings')
         .values(row)
-        .onConflict(conflict => conflict.column('place').doUpdateSet({ acl: text, revision: row.revision }))
+        .onConflict(conflict => conflict.column('place').doUpdateSet(row))
         .execute()
-      return { acl: text, revision: row.revision }
+      return inForce(row)
     }) // commit point: from here on the new ACL is in force
     rows.delete(place.toString('base64'))
     return done
@@ -180,11 +187,7 @@ export function objectsOf(
   return {
     bind,
     open,
-    async setAcl(context, acl, by) {
-      const bound = await change(context, acl, by, { always: true })
-      if (bound === null) throw denied('a request that was used before, for what is not there any more')
-      return bound
-    },
+    setAcl: change,
     async parts(composite, asked) {
       const listed = new Map(composite.envelope.parts.map(part => [part.objectId, part]))
       const out: Bound[] = []
@@ -200,7 +203,7 @@ export function objectsOf(
       return out
     },
     async renewAcl(context, acl, by) {
-      await change(context, acl, by, { always: false })
+      return (await change(context, acl, by, 'new-object')).revision
     },
   }
 }
@@ -208,6 +211,11 @@ export function objectsOf(
 /** Whether this can be read by itself. */
 export function isWhole(envelope: Envelope): boolean {
   return envelope.kind === OBJECT || envelope.kind === COMPOSITE
+}
+
+function inForce(row: KeystoreSchema['bindings'] | undefined): AclInForce {
+  if (row === undefined) return { acl: null, revision: 0, metageneration: 1, held: true }
+  return { acl: row.acl, revision: row.revision, metageneration: row.revision - row.base + 1, held: true }
 }
 
 /** What a binding row is for: account, job, name and object, without the binding that it replaces. */

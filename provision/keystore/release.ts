@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import { NO_ENTRIES as NONE, W } from '../../access/acl/acl.ts'
 import type { BoundAcl } from '../../access/acl/bound.ts'
-import type { Who } from '../../access/acl/decide.ts'
+import type { DecisionSettings, Who } from '../../access/acl/decide.ts'
 import type { ObjectContext } from '../../format/context.ts'
 import {
   COMPOSITE,
@@ -15,10 +15,10 @@ import {
 import { sealMetadata } from '../../format/metadata.ts'
 import type { KeyRelease, ObjectPlace, WrapRequest } from '../../format/release.ts'
 import type { Accounts, KnownAccount } from './accounts.ts'
-import { type AskedAcls, type Asking, anonymousObjectAcl } from './asked-acl.ts'
+import { type AskedAcls, type Asking, anonymousObjectAcl, metagenerationWish } from './asked-acl.ts'
 import type { BucketRights } from './bucket-rights.ts'
 import type { Buckets } from './buckets.ts'
-import { coversAcl, coversCreation, coversRead, coversWrite, type SignedTarget, samePlace } from './coverage.ts'
+import { coversAcl, coversCreation, coversRead, coversWrite, type RequestTarget, samePlace } from './coverage.ts'
 import { type Epochs, NO_JOB } from './epochs.ts'
 import { type Bound, bindingOf, isWhole, mayChangeAcl, mayRead, type Objects } from './objects.ts'
 import { checkBody, headerHash } from './opening.ts'
@@ -37,8 +37,9 @@ export function releaseVerbs(on: {
   buckets: Pick<Buckets, 'find'>
   bucketRights: BucketRights
   askedAcls: AskedAcls
+  decision: DecisionSettings
 }): Verbs {
-  const { proofs, accounts, epochs, objects, buckets, bucketRights, askedAcls } = on
+  const { proofs, accounts, epochs, objects, buckets, bucketRights, askedAcls, decision } = on
 
   const accountOf = async (id: string): Promise<KnownAccount> => {
     const account = await accounts.byId(id)
@@ -130,6 +131,7 @@ export function releaseVerbs(on: {
       const owner = await accountOf(judged.principal.account)
       const { user } = judged.principal
       const acl = destination.part === undefined ? await newAcl({ ...judged, named }, destination) : NO_ENTRIES
+      let revision = 0
       const copy = async (from: Bound, to: ObjectPlace, sealed: Uint8Array): Promise<Buffer> => {
         const { objectId, plaintextLength, bodyLength, digestId, digest, parts: list, kind: old } = from.envelope
         const kind = to.part === undefined ? old : PART
@@ -139,7 +141,9 @@ export function releaseVerbs(on: {
         const made = await sealFor(owner, key, fields, from.stored.coreHeader, to, binding, sealed)
         key.fill(0)
         // a row for this very place would otherwise outlive the ACL that the copy asked for
-        await objects.renewAcl(made.context, kind === PART ? NO_ENTRIES : acl, spendingOf(proof, judged.proof))
+        const spending = spendingOf(proof, judged)
+        const renewed = await objects.renewAcl(made.context, kind === PART ? NO_ENTRIES : acl, spending)
+        if (from === source) revision = renewed
         return made.envelope
       }
       const envelopes = [await copy(source, destination, metadata)]
@@ -153,7 +157,12 @@ export function releaseVerbs(on: {
         envelopes.push(await copy(part, { ...destination, part: number }, parts[at]?.metadata ?? Buffer.alloc(0)))
       }
       const kind = destination.part === undefined ? source.envelope.kind : PART
-      return { envelopes, binding: bindingOf(user, kind, acl), partBinding: bindingOf(user, PART, NO_ENTRIES) }
+      return {
+        envelopes,
+        binding: bindingOf(user, kind, acl),
+        partBinding: bindingOf(user, PART, NO_ENTRIES),
+        revision,
+      }
     },
     async bind({ proof, object, document, named }) {
       const judged = await proofs.judge(proof)
@@ -161,11 +170,11 @@ export function releaseVerbs(on: {
       if (!coversAcl(target, object.place)) throw denied('the proof is for no change of this ACL')
       const bound = await objects.bind(object)
       if (!isWhole(bound.envelope)) throw denied('a part has no ACL of its own')
-      if (!mayChangeAcl(bound, judged.who)) throw denied('the binding does not give this caller WA')
+      if (!mayChangeAcl(bound, judged.who, decision)) throw denied('the binding does not give this caller WA')
       objects.open(bound).fill(0) // that there is such an object of that name
       const { place } = object
       const acl = await askedAcls.ofChange({ ...judged, named }, document, 'object', bound, place)
-      return objects.setAcl(bound.context, acl, spendingOf(proof, judged.proof))
+      return objects.setAcl(bound.context, acl, spendingOf(proof, judged), metagenerationWish(judged.proof))
     },
   }
 
@@ -178,7 +187,7 @@ export function releaseVerbs(on: {
     request: WrapRequest,
     creation: Uint8Array,
     judged: Judged,
-    target: SignedTarget,
+    target: RequestTarget,
   ): Promise<Judged> {
     const created = await proofs.judgeCreation(creation)
     const fits = coversCreation(needTarget(created), request.place) && target.query.has('uploadId')
@@ -190,7 +199,7 @@ export function releaseVerbs(on: {
 const ANONYMOUS: Who = { kind: 'anonymous' }
 const NO_ENTRIES: BoundAcl = { kind: 'own', acl: NONE }
 
-function needTarget(judged: Judged): SignedTarget {
+function needTarget(judged: Judged): RequestTarget {
   if (judged.target === null) throw denied('the proof names no object')
   return judged.target
 }

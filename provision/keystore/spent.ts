@@ -1,8 +1,5 @@
 import { hash } from 'node:crypto'
 import type { Transaction } from 'kysely'
-import { skewSeconds } from '../../access/proof.ts'
-import { parseAmzTime } from '../../access/time.ts'
-import type { RequestProof } from '../../format/request-proof.ts'
 import type { KeystoreSchema } from '../database/keystore-schema.ts'
 
 /**
@@ -16,10 +13,9 @@ export type Spending = {
   until: number
 }
 
-export function spendingOf(proof: Uint8Array, { time, expiresSeconds }: RequestProof): Spending {
-  const signedAt = parseAmzTime(time) ?? 0
-  // a header lives as long before its time as after it
-  return { proof, until: signedAt + ((expiresSeconds ?? 0) + 2 * skewSeconds) * 1000 }
+/** null: of a caller who proved himself and nothing of the request, there is nothing that could be used twice. */
+export function spendingOf(proof: Uint8Array, { until }: { until: number | null }): Spending | null {
+  return until === null ? null : { proof, until }
 }
 
 /**
@@ -30,10 +26,12 @@ export function spendingOf(proof: Uint8Array, { time, expiresSeconds }: RequestP
  */
 export async function spend(
   change: Transaction<KeystoreSchema>,
-  { proof, until }: Spending,
+  spending: Spending | null,
   about: Uint8Array,
   now: number,
 ): Promise<boolean> {
+  if (spending === null) return true
+  const { proof, until } = spending
   await change.deleteFrom('spent').where('until', '<', now).execute()
   const request = hash('sha256', Buffer.concat([hash('sha256', proof, 'buffer'), about]), 'buffer')
   const made = await change

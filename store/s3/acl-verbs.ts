@@ -4,6 +4,14 @@ import { type AclTarget, hasAcl, type KeptAcl } from '../ability.ts'
 import { googleAclDocument, type ShownAcl, s3AclDocument } from './acl-out.ts'
 import { type BucketCall, type Call, emptyResponse, type ObjectCall, readCount, xmlResponse } from './call.ts'
 import { S3Error } from './fault.ts'
+import {
+  generationHeaders,
+  judgeGenerations,
+  readGenerations,
+  readVersion,
+  requireNoGeneration,
+  requireVersion,
+} from './generations.ts'
 import { header, type S3Request, type S3Response } from './message.ts'
 import { openPayload } from './payload.ts'
 import { readSmall } from './xml-in.ts'
@@ -35,9 +43,16 @@ export async function getAcl(call: AclCall, of: AclTarget['of'] = 'acl'): Promis
   const { store, bucket, key, request } = call
   const kept = hasAcl(store) ? await store.getAcl({ bucket, key, of }) : await ownersAlone(call)
   if (kept === null) throw new S3Error('NoSuchKey', 'The specified key does not exist.')
+  if (key !== null) requireVersion(readVersion(call), kept)
+  const wanted = readGenerations(call)
+  if (key === null) requireNoGeneration(wanted)
+  const verdict = judgeGenerations(wanted, kept)
+  if (verdict === 'failed') throw new S3Error('PreconditionFailed', 'The ACL has another generation or metageneration.')
+  if (verdict === 'not-modified') return emptyResponse(304, generationHeaders(kept))
   const shown: ShownAcl = { on: key === null && of === 'acl' ? 'bucket' : 'object', ...kept }
   const flags = flagsText(kept.acl)
-  const headers: [string, string][] = flags === null ? [] : [['x-storage-acl-flags', flags]]
+  const headers = generationHeaders(kept)
+  if (flags !== null) headers.push(['x-storage-acl-flags', flags])
   if (kept.reference !== null) headers.push(['x-storage-acl-reference', kept.reference])
   if (kept.dangling) headers.push(['x-storage-acl-state', 'dangling'])
   if (of === 'acl' && !speaksGoogle(request)) return xmlResponse(s3AclDocument(shown), headers)
@@ -50,13 +65,16 @@ export async function getAcl(call: AclCall, of: AclTarget['of'] = 'acl'): Promis
 export async function putAcl(call: AclCall, of: AclTarget['of'] = 'acl'): Promise<S3Response> {
   const { store, bucket, key, request, admission } = call
   checkAskedAcl(call)
+  const [version, generations] = [key === null ? undefined : readVersion(call), readGenerations(call)]
+  if (key === null) requireNoGeneration(generations)
   const payload = await openPayload(request, admission, 'md5')
   const document = await readSmall(payload.body, DOCUMENT_MAX)
   payload.finish()
   if (!hasAcl(store)) throw new S3Error('NotImplemented', 'This store keeps no ACLs.')
-  if (!(await store.setAcl({ bucket, key, of }, document)))
-    throw new S3Error('NoSuchKey', 'The specified key does not exist.')
-  return emptyResponse(200)
+  const options = { ...(version !== undefined && { version }), ...(generations && { generations }) }
+  const numbers = await store.setAcl({ bucket, key, of }, document, options)
+  if (numbers === null) throw new S3Error('NoSuchKey', 'The specified key does not exist.')
+  return emptyResponse(200, generationHeaders(numbers))
 }
 
 const REFERRERS_PAGE = 1000

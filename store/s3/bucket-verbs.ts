@@ -3,6 +3,7 @@ import { StoreError } from '../object-store.ts'
 import { checkAskedAcl } from './acl-verbs.ts'
 import { type BucketCall, type Call, emptyResponse, type ObjectCall, ownerElement, xmlResponse } from './call.ts'
 import { answerOf, S3Error } from './fault.ts'
+import { readGenerations, readVersion, versionIn } from './generations.ts'
 import type { S3Response } from './message.ts'
 import { openPayload } from './payload.ts'
 import { checkedKey, isBucketName } from './target.ts'
@@ -55,8 +56,10 @@ export async function bucketVersioning(call: BucketCall): Promise<S3Response> {
   return xmlResponse(s3Element('VersioningConfiguration', ''))
 }
 
-export async function deleteObject({ store, bucket, key }: ObjectCall): Promise<S3Response> {
-  await store.delete(bucket, key)
+export async function deleteObject(call: ObjectCall): Promise<S3Response> {
+  const { store, bucket, key } = call
+  const [version, generations] = [readVersion(call), readGenerations(call)]
+  await store.delete(bucket, key, { ...(version !== undefined && { version }), ...(generations && { generations }) })
   return emptyResponse(204)
 }
 
@@ -78,9 +81,9 @@ export async function deleteObjects(call: BucketCall): Promise<S3Response> {
     const key = childText(object, 'Key') ?? ''
     try {
       if (checkedKey(key) === null) throw new S3Error('InvalidArgument', 'An object needs a key.')
-      const version = childText(object, 'VersionId')
-      if (version !== undefined && version !== 'null') throw new S3Error('NotImplemented', 'No versions are kept here.')
-      await store.delete(bucket, key)
+      const named = childText(object, 'VersionId')
+      const version = versionIn(named === undefined ? [] : [named], store)
+      await store.delete(bucket, key, version === undefined ? {} : { version })
       if (!quiet) results.push(element('Deleted', [element('Key', key)]))
     } catch (error) {
       const answer = answerOf(error)

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { hasGenerations } from '../ability.ts'
 import { getAcl, listReferrers, putAcl } from './acl-verbs.ts'
 import {
   bucketLocation,
@@ -13,6 +14,7 @@ import {
 import type { BucketCall, Call, FaceSettings, ObjectCall } from './call.ts'
 import { answerOf, errorXml, internalError, S3Error } from './fault.ts'
 import type { Gate, Purpose } from './gate.ts'
+import { namesVersion } from './generations.ts'
 import { listObjects, listObjectsV2 } from './listing-verbs.ts'
 import { header, type S3Request, type S3Response } from './message.ts'
 import { abortUpload, completeUpload, createUpload, uploadPart, uploadPartCopy } from './multipart-verbs.ts'
@@ -81,19 +83,19 @@ function reporting(body: AsyncIterable<Uint8Array>, report: (error: unknown) => 
 const parameters = new Set([
   ...['prefix', 'delimiter', 'marker', 'max-keys', 'encoding-type', 'list-type', 'start-after', 'continuation-token'],
   ...['fetch-owner', 'key-marker', 'upload-id-marker', 'max-uploads', 'max-parts', 'part-number-marker', 'partNumber'],
-  ...['max-buckets', 'bucket-region'],
+  ...['max-buckets', 'bucket-region', 'generation', 'versionId'],
 ])
 
 function subresources(query: Query): string[] {
-  return [...query.keys()].filter(
-    name =>
-      !parameters.has(name) && !/^(x-|response-)/i.test(name) && !(name === 'versionId' && query.get(name) === 'null'),
-  )
+  return [...query.keys()].filter(name => !parameters.has(name) && !/^(x-|response-)/i.test(name))
 }
 
 function purposeOf(request: S3Request, { key, query }: Target): Purpose {
   return request.method === 'GET' && key !== null && subresources(query).length === 0 ? 'read-object' : 'other'
 }
+
+/** Verbs that may say which generation of an object they mean. */
+const ofVersions = new Set(['GET', 'HEAD', 'DELETE', 'GET ?acl', 'PUT ?acl'])
 
 /** The subresource asked for; '' for none. @throws S3Error "NotImplemented" - one that is not known here, or two */
 function subresource(query: Query): string {
@@ -108,6 +110,8 @@ function route(call: Call, target: Target): Promise<S3Response> {
   const name = subresource(query)
   const { bucket, key } = target
   const verb = `${request.method}${name ? ` ?${name}` : ''}`
+  if (namesVersion(query) && (key === null || !ofVersions.has(verb) || !hasGenerations(call.store)))
+    throw notImplemented('a version of it')
   if (bucket === null) {
     if (verb === 'GET') return listBuckets(call)
     throw unknownVerb(request.method, ['GET'], name)

@@ -37,6 +37,7 @@ const statuses = {
   NoSuchBucket: 404,
   NoSuchKey: 404,
   NoSuchUpload: 404,
+  NoSuchVersion: 404,
   NotImplemented: 501,
   NotModified: 304,
   PreconditionFailed: 412,
@@ -55,6 +56,7 @@ const storeCodes: Record<StoreFault, S3Code> = {
   'bucket-exists': 'BucketAlreadyOwnedByYou',
   'bucket-not-empty': 'BucketNotEmpty',
   'no-upload': 'NoSuchUpload',
+  'no-version': 'NoSuchVersion',
   'invalid-part': 'InvalidPart',
   'part-too-small': 'EntityTooSmall',
   'incomplete-body': 'IncompleteBody',
@@ -87,6 +89,7 @@ const accessCodes: Record<AccessFault, S3Code> = {
   'ambiguous-email': 'AmbiguousGrantByEmailAddress',
   'other-owner': 'AccessDenied',
   'invalid-acl-object': 'InvalidAclObject',
+  'malformed-precondition': 'InvalidArgument',
   denied: 'AccessDenied',
 }
 

@@ -2,7 +2,7 @@ import type { KeyObject } from 'node:crypto'
 import { type ChunkClaim, chainHolds, verifyChunk } from '../../access/chunk-claim.ts'
 import { AccessError } from '../../access/fault.ts'
 import { parseProof, type RequestHead, verifyProof } from '../../access/proof.ts'
-import { signingKey } from '../../access/signing-key.ts'
+import { type Scope, scopeText, signingKey } from '../../access/signing-key.ts'
 import type { ObjectStore } from '../object-store.ts'
 
 export type Principal = { id: string; displayName: string }
@@ -45,8 +45,8 @@ export type LocalGateOptions = {
 /** Judges proofs in this process. Signing keys of the day are kept for the last few credentials. */
 export function localGate(options: LocalGateOptions): Gate {
   const keys = new Map<string, KeyObject>()
-  const keyFor = (secret: string, accessKey: string, scope: { date: string; region: string }): KeyObject => {
-    const name = `${accessKey}\n${scope.date}\n${scope.region}\n${secret}`
+  const keyFor = (secret: string, accessKey: string, scope: Scope): KeyObject => {
+    const name = `${accessKey}\n${scopeText(scope)}\n${secret}`
     const known = keys.get(name)
     if (known) return known
     const key = signingKey(secret, scope)

@@ -17,6 +17,7 @@ import { emptyResponse, multipart, type ObjectCall, xmlResponse } from './call.t
 import { checksumNames, combineCrcs, crcOf, isCombinable } from './checksum.ts'
 import { bareTag, readPutCondition } from './conditions.ts'
 import { S3Error } from './fault.ts'
+import { generationHeaders, readGenerations } from './generations.ts'
 import { header, type S3Response } from './message.ts'
 import { openSource, readCopySource } from './object-verbs.ts'
 import { checksumHeader, openPayload } from './payload.ts'
@@ -139,10 +140,15 @@ export async function completeUpload(call: ObjectCall): Promise<S3Response> {
     }
   }
   const condition = readPutCondition(request)
+  const generations = readGenerations(call)
   const record = await multipart(call).completeUpload(
     upload.id,
     parts.map(({ partNumber, etag }) => ({ partNumber, etag })),
-    { finish: records => finishUpload(call, upload, parts, records), ...(condition && { condition }) },
+    {
+      finish: records => finishUpload(call, upload, parts, records),
+      ...(condition && { condition }),
+      ...(generations && { generations }),
+    },
   )
   return xmlResponse(
     s3Element('CompleteMultipartUploadResult', [
@@ -157,6 +163,7 @@ export async function completeUpload(call: ObjectCall): Promise<S3Response> {
           ]
         : []),
     ]),
+    generationHeaders(record),
   )
 }
 

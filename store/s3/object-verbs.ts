@@ -11,6 +11,14 @@ import { checksumHeaders, objectHeaders, readAttributes } from './attributes.ts'
 import { emptyResponse, type ObjectCall, xmlResponse } from './call.ts'
 import { judgeConditions, readConditions, readPutCondition, readRange } from './conditions.ts'
 import { S3Error } from './fault.ts'
+import {
+  generationHeaders,
+  judgeGenerations,
+  readGenerations,
+  readVersion,
+  requireVersion,
+  versionIn,
+} from './generations.ts'
 import { header, type S3Response } from './message.ts'
 import { openPayload } from './payload.ts'
 import { checkedKey, decodePath, type Query } from './target.ts'
@@ -21,9 +29,15 @@ export async function putObject(call: ObjectCall): Promise<S3Response> {
   checkAskedAcl(call)
   const attributes = readAttributes(request)
   const condition = readPutCondition(request)
+  const generations = readGenerations(call)
   const { body, length, finish } = await openPayload(request, admission, settings.etags)
-  const record = await store.put(bucket, key, body, { attributes, length, finish, ...(condition && { condition }) })
-  return emptyResponse(200, [['etag', `"${record.etag}"`], ...checksumHeaders(record.checksum)])
+  const options = { attributes, length, finish, ...(condition && { condition }), ...(generations && { generations }) }
+  const record = await store.put(bucket, key, body, options)
+  return emptyResponse(200, [
+    ['etag', `"${record.etag}"`],
+    ...checksumHeaders(record.checksum),
+    ...generationHeaders(record),
+  ])
 }
 
 export async function headObject(call: ObjectCall): Promise<S3Response> {
@@ -64,7 +78,9 @@ type ObjectHead = {
   length: number | null
 }
 
-function objectHead({ request, query, admission }: ObjectCall, record: ObjectRecord): ObjectHead {
+function objectHead(call: ObjectCall, record: ObjectRecord): ObjectHead {
+  const { request, query, admission } = call
+  requireVersion(readVersion(call), record)
   const overrides: Query = new Map([...query].filter(([name]) => name.startsWith('response-')))
   if (overrides.size > 0 && !admission.principal) {
     throw new S3Error('InvalidRequest', 'Request specific response headers cannot be used for anonymous GET requests.')
@@ -76,13 +92,12 @@ function objectHead({ request, query, admission }: ObjectCall, record: ObjectRec
   if (part !== undefined && (part !== '1' || (record.parts ?? 1) > 1)) {
     throw new S3Error('NotImplemented', 'Reading by part number is not implemented here; use a range.')
   }
-  const headers = objectHeaders(record, overrides)
+  const headers = [...objectHeaders(record, overrides), ...generationHeaders(record)]
   if (header(request, 'x-amz-checksum-mode')?.toUpperCase() === 'ENABLED')
     headers.push(...checksumHeaders(record.checksum))
-  const verdict = judgeConditions(readConditions(request), record)
-  if (verdict === 'failed')
-    throw new S3Error('PreconditionFailed', 'At least one of the pre-conditions you specified did not hold')
-  if (verdict === 'not-modified') return { status: 304, headers, range: null, length: null }
+  const verdicts = [judgeConditions(readConditions(request), record), judgeGenerations(readGenerations(call), record)]
+  if (verdicts.includes('failed')) throw preconditionFailed()
+  if (verdicts.includes('not-modified')) return { status: 304, headers, range: null, length: null }
   const range = readRange(header(request, 'range'), record.size)
   if (!range) return { status: 200, headers, range, length: record.size }
   // a checksum is of the whole object: with a part of it clients would compare in vain
@@ -98,10 +113,12 @@ function contentLength(length: number): [string, string] {
 export type CopySource = { bucket: string; key: string; record: ObjectRecord }
 
 /** The object that x-amz-copy-source names, its conditions judged. */
-export async function readCopySource({ request, store }: ObjectCall): Promise<CopySource> {
+export async function readCopySource(call: ObjectCall): Promise<CopySource> {
+  const { request, store } = call
   const raw = header(request, 'x-amz-copy-source') ?? ''
   const [name = '', version] = raw.split(/\?versionId=/)
-  if (version !== undefined && version !== 'null') throw new S3Error('NotImplemented', 'No versions are kept here.')
+  const generation = header(request, 'x-goog-copy-source-generation')
+  const given = [version, generation].flatMap(text => text ?? [])
   const path = decodePath(name).replace(/^\//, '')
   const cut = path.indexOf('/')
   const key = checkedKey(path.slice(cut + 1))
@@ -109,9 +126,13 @@ export async function readCopySource({ request, store }: ObjectCall): Promise<Co
   const bucket = path.slice(0, cut)
   const record = await store.head(bucket, key)
   if (!record) throw noSuchKey()
-  if (judgeConditions(readConditions(request, 'x-amz-copy-source-'), record) !== 'go') {
-    throw new S3Error('PreconditionFailed', 'At least one of the pre-conditions you specified did not hold')
-  }
+  requireVersion(versionIn(given, store), record)
+  const numbers = readGenerations(call, 'x-goog-copy-source-if-')
+  if (
+    judgeConditions(readConditions(request, 'x-amz-copy-source-'), record) !== 'go' ||
+    judgeGenerations(numbers, record) !== 'go'
+  )
+    throw preconditionFailed()
   return { bucket, key, record }
 }
 
@@ -132,11 +153,18 @@ export async function copyObject(call: ObjectCall): Promise<S3Response> {
   // the source's ACL never goes along: it is no attribute
   const attributes = directive === 'REPLACE' ? given : source.record.attributes
   const condition = readPutCondition(request)
+  const generations = readGenerations(call)
+  const { etag: sourceEtag, generation: sourceGeneration } = source.record
   const record = hasCopy(store)
     ? await store.copy(
         source,
         { bucket, key },
-        { attributes, sourceEtag: source.record.etag, ...(condition && { condition }) },
+        {
+          ...{ attributes, sourceEtag },
+          ...(sourceGeneration !== undefined && { sourceGeneration }),
+          ...(condition && { condition }),
+          ...(generations && { generations }),
+        },
       )
     : await copyThrough(call, source, attributes)
   if (!record) throw noSuchKey()
@@ -146,6 +174,7 @@ export async function copyObject(call: ObjectCall): Promise<S3Response> {
       element('ETag', `"${record.etag}"`),
       record.checksum ? element(`Checksum${record.checksum.name}`, record.checksum.value) : null,
     ]),
+    generationHeaders(record),
   )
 }
 
@@ -176,6 +205,10 @@ export async function openSource(store: ObjectStore, source: CopySource, rangeTe
 
 function sameVersion(a: ObjectRecord, b: ObjectRecord): boolean {
   return a.etag === b.etag && a.size === b.size && a.modifiedAt.getTime() === b.modifiedAt.getTime()
+}
+
+function preconditionFailed(): S3Error {
+  return new S3Error('PreconditionFailed', 'At least one of the pre-conditions you specified did not hold')
 }
 
 export function noSuchKey(): S3Error {

@@ -28,7 +28,8 @@ export async function openPayload(
 ): Promise<Payload> {
   // where the signature leaves the payload open, the header still says how it is framed
   const signed = admission.payload === 'UNSIGNED-PAYLOAD' ? null : admission.payload
-  const declared = signed ?? header(request, 'x-amz-content-sha256') ?? 'UNSIGNED-PAYLOAD'
+  const sentDigest = header(request, 'x-amz-content-sha256') ?? header(request, 'x-goog-content-sha256')
+  const declared = signed ?? sentDigest ?? 'UNSIGNED-PAYLOAD'
   const mode = chunkedMode(declared)
   const length = readLength(header(request, mode ? 'x-amz-decoded-content-length' : 'content-length'))
   const trailers = mode?.trailer ? trailerNames(header(request, 'x-amz-trailer')) : []

@@ -35,7 +35,7 @@ export function authorityAcls(on: { isByHand(proof: Uint8Array): boolean; accoun
       const acl = asked(proof, facts.owner, facts.owner) ?? ''
       const changed = { ...facts, ...(of === 'acl' ? { acl } : { defaultAcl: acl }), revision: ++revision }
       buckets.set(bucket, changed)
-      return changed
+      return { ...changed, held: true }
     },
     async closeBucket({ bucket }) {
       buckets.delete(bucket)

@@ -27,9 +27,9 @@ import {
   ReleaseError,
   type StoredObject,
 } from '../../format/release.ts'
-import { decodeProof } from '../../format/request-proof.ts'
 import { authorityAcls } from './authority-acls.ts'
 import { authorityStations, type EpochsHeld, type KnownJob } from './authority-stations.ts'
+import { decodeSignedProof } from './signed-proof.ts'
 
 export type Authority = KeyRelease & {
   addKey(account: string, name: string): { accessKey: string; secretKey: string }
@@ -65,7 +65,7 @@ export function openAuthority(): Authority {
     if (authority.down) throw new ReleaseError('unavailable', 'the token is away')
     const byHand = hand.get(Buffer.from(proof).toString('latin1'))
     if (byHand) return { principal: byHand, key: null }
-    const request = decodeProof(proof)
+    const request = decodeSignedProof(proof)
     const found = keys.get(request.accessKey)
     if (!found) throw new ReleaseError('no-credential', 'no such access key')
     const key = signingKey(found.secretKey, request)
@@ -195,7 +195,7 @@ export function openAuthority(): Authority {
     },
     async verifyChunks(proof, chunks) {
       const { key } = judge(proof)
-      const request = decodeProof(proof)
+      const request = decodeSignedProof(proof)
       const claims = chunks.map(({ kind, previousSignature: previous, digest, signature }) => ({
         ...{ kind, previous, digest, signature },
         ...{ time: request.time, date: request.date, region: request.region },
@@ -260,7 +260,7 @@ export function openAuthority(): Authority {
         const hash = headerHash(from.envelope, part.object.coreHeader)
         return sealed(account, to, partBinding, from.key, hash, part.metadata, from.envelope)
       })
-      return { envelopes: [whole, ...copies], binding, partBinding }
+      return { envelopes: [whole, ...copies], binding, partBinding, revision: 0 }
     },
     async bind({ proof, object }) {
       authority.calls.push('bind')
@@ -268,7 +268,8 @@ export function openAuthority(): Authority {
       if (account !== object.account) throw new ReleaseError('denied', 'not the owner')
       const acl = acls.asked(proof, account, null) ?? ''
       bindings.set(bindingName(object, open(object).envelope), acl)
-      return { acl, revision: acls.nextRevision() }
+      const revision = acls.nextRevision()
+      return { acl, revision, metageneration: revision + 1, held: true }
     },
     ...acls.calls,
     async putAclObject() {

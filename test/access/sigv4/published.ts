@@ -7,7 +7,7 @@ import { presignQuery } from '../../../access/sign.ts'
 export const credentials = { accessKey: 'AKIAIOSFODNN7EXAMPLE', secretKey: 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY' }
 export const time = new Date('2013-05-24T00:00:00Z')
 export const host: WireHeader = ['Host', 'examplebucket.s3.amazonaws.com']
-export const scope = { date: '20130524', region: 'us-east-1' }
+export const scope = { scheme: 'AWS4', date: '20130524', region: 'us-east-1' } as const
 export const empty = sha256Hex('')
 
 export const presignRequest: RequestHead = { method: 'GET', rawPath: '/test.txt', rawQuery: '', headers: [host] }

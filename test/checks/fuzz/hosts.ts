@@ -127,7 +127,13 @@ export function sigV4Samples(): Buffer[] {
   const signed = signRequest(head, credentials, { region: 'us-east-1', time, payload: 'UNSIGNED-PAYLOAD' })
   const lines = signed.headers.map(([name, value]) => `${name}: ${value}`).join('\n')
   const query = `X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKID%2F20130524%2Fus-east-1%2Fs3%2Faws4_request&X-Amz-Date=${amzTime(time)}&X-Amz-Expires=86400&X-Amz-SignedHeaders=host&X-Amz-Signature=${'a'.repeat(64)}`
-  return text(`GET /b/k?a=b\n${lines}`, `GET /b/k?${query}\nhost: h`)
+  const google = (found: string): string =>
+    found.replace(/X-Amz/g, 'X-Goog').replace(/x-amz/g, 'x-goog').replace(/AWS4/g, 'GOOG4')
+  const samples = [`GET /b/k?a=b\n${lines}`, `GET /b/k?${query}\nhost: h`]
+  return text(
+    ...samples,
+    ...samples.map(each => google(each).replace('s3%2Faws4', 'storage%2Fgoog4').replace('s3/aws4', 'storage/goog4')),
+  )
 }
 
 /** What a caller's chunk claims are judged with. */

@@ -6,6 +6,7 @@ import { askOfForm, askOfHeaders } from '../../../access/acl/headers.ts'
 import { encodeAcl, parseAcl } from '../../../access/acl/text.ts'
 import { type ChunkClaim, chainHolds, verifyChunk } from '../../../access/chunk-claim.ts'
 import { AccessError } from '../../../access/fault.ts'
+import { parsePreconditions } from '../../../access/precondition.ts'
 import { parseProof as parseSigV4, verifyProof as verifySigV4 } from '../../../access/proof.ts'
 import { parseAmzTime } from '../../../access/time.ts'
 import { parseXml } from '../../../access/xml.ts'
@@ -80,6 +81,15 @@ export const PARSERS: Parser[] = [
       readRange(request.headers.find(([name]) => name.toLowerCase() === 'range')?.[1], 1000),
     ]
   }),
+  wire(
+    'preconditions on generations',
+    ['parsePreconditions'],
+    () => text('x-goog-if-generation-match: 0', 'x-goog-if-metageneration-not-match: 9007199254740993'),
+    bytes => {
+      const [name = '', value = ''] = utf8(bytes).split(': ', 2)
+      return parsePreconditions([[name, value]], 'x-goog-if-')
+    },
+  ),
   wire('object attributes', [], headText, bytes => readAttributes(requestOf(bytes))),
   wire(
     'XML',

@@ -40,9 +40,9 @@ test('a grant that was taken back stays taken back, whatever the store hands ove
   const again = await recorded('bind', () => good(anna, `PUT /${name}/k?acl`, {}, policy([`${bert.id}=READ`])))
   await good(bert, `GET /${name}/k`)
   // a retry changes nothing and is answered as what it asked for is in force
-  assert.equal(await again(), { acl: `user:${bert.id}=R`, revision: 1 })
+  assert.equal(await again(), { acl: `user:${bert.id}=R`, revision: 1, metageneration: 2, held: true })
   await good(anna, `PUT /${name}/k?acl`, {}, policy([]))
-  assert.equal(await again(), { acl: '', revision: 2 })
+  assert.equal(await again(), { acl: '', revision: 2, metageneration: 3, held: true })
   assert.is((await ask(bert, `GET /${name}/k`)).status, 403)
 })
 

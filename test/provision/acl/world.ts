@@ -27,15 +27,21 @@ export type World = {
   /** a new bucket of anna's, or of whom is given */
   bucket(who?: Someone, headers?: Record<string, string>): Promise<string>
   /** The store again, on the same files. */
-  restart(): Promise<void>
+  restart(decision?: { readersSeeAcl: boolean }): Promise<void>
   remove(): Promise<void>
 }
 
-export async function openWorld(): Promise<World> {
-  const fixture = await authorityFixture()
+export async function openWorld(decision: { readersSeeAcl: boolean } = { readersSeeAcl: false }): Promise<World> {
+  const fixture = await authorityFixture(decision)
   const directory = mkdtempSync(join(tmpdir(), 'sealift-acl-'))
   const clock = () => new Date(fixture.clock.now)
-  const config = { directory, region: 'r1', clock, onError: (error: unknown) => process.stderr.write(`${error}\n`) }
+  const config = {
+    ...decision,
+    directory,
+    region: 'r1',
+    clock,
+    onError: (error: unknown) => process.stderr.write(`${error}\n`),
+  }
   const { administration } = fixture.authority
   const someone = async (user: string, id: string): Promise<Someone> => {
     const { accessKey, secret } = await administration.createAccessKey(user, '')
@@ -83,9 +89,9 @@ export async function openWorld(): Promise<World> {
       await world.good(who, `PUT /${name}`, headers)
       return name
     },
-    async restart() {
+    async restart(again = decision) {
       await world.hosted.close()
-      world.hosted = await openHosted(config, fixture.authority.release)
+      world.hosted = await openHosted({ ...config, ...again }, fixture.authority.release)
     },
     async remove() {
       await world.hosted.close()

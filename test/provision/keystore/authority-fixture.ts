@@ -3,6 +3,7 @@ import { hash, randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { USUAL_DECISION } from '../../../access/acl/decide.ts'
 import type { WireHeader } from '../../../access/canonical.ts'
 import { parseProof } from '../../../access/proof.ts'
 import { type Credentials, signRequest } from '../../../access/sign.ts'
@@ -45,7 +46,7 @@ export type AuthorityFixture = {
   remove(): Promise<void>
 }
 
-export async function authorityFixture(): Promise<AuthorityFixture> {
+export async function authorityFixture(decision = USUAL_DECISION): Promise<AuthorityFixture> {
   const directory = mkdtempSync(join(tmpdir(), 'sealift-authority-'))
   const token = openMemoryToken({ label: 'provider' })
   const clock = { now: Date.now() }
@@ -53,6 +54,7 @@ export async function authorityFixture(): Promise<AuthorityFixture> {
     databasePath: join(directory, 'keystore.sqlite'),
     token,
     virtualHostSuffix: 's3.test',
+    decision,
     clock: () => clock.now,
     tokenProcessId: () => null,
   }

@@ -3,7 +3,8 @@ import * as assert from 'uvu/assert'
 import { parseProof } from '../../../access/proof.ts'
 import { type Credentials, presignQuery } from '../../../access/sign.ts'
 import type { StoredObject } from '../../../format/release.ts'
-import { decodeProof, encodeProof } from '../../../format/request-proof.ts'
+import { encodeProof } from '../../../format/request-proof.ts'
+import { decodeSignedProof } from '../signed-proof.ts'
 import {
   type AuthorityFixture,
   authorityFixture,
@@ -89,16 +90,16 @@ test('a store that always says yes keeps a proof, and gets nothing with it after
 })
 
 test('a store that forges requests gets no key', async () => {
-  const good = decodeProof(proofOf(owner, 'GET', elsewhere))
+  const good = decodeSignedProof(proofOf(owner, 'GET', elsewhere))
   const forged = (changes: Partial<typeof good>): Buffer => encodeProof({ ...good, ...changes })
   const path = encodedPath(place)
   assert.is(await serveAnybody(forged({ rawPath: path })), 'bad-proof', 'the path of a request for another object')
   assert.is(await serveAnybody(forged({ rawPath: path, signature: '0'.repeat(64) })), 'bad-proof')
-  const strangers = decodeProof(proofOf(stranger, 'GET', place))
+  const strangers = decodeSignedProof(proofOf(stranger, 'GET', place))
   assert.is(await serveAnybody(encodeProof({ ...strangers, accessKey: owner.accessKey })), 'bad-proof')
   assert.is(await serveAnybody(proofOf({ ...owner, secretKey: stranger.secretKey }, 'GET', place)), 'bad-proof')
   assert.is(await serveAnybody(proofOf({ ...owner, accessKey: 'AKIANOBODY' }, 'GET', place)), 'no-credential')
-  const link = decodeProof(presigned(owner, { age: 120, life: 60 }))
+  const link = decodeSignedProof(presigned(owner, { age: 120, life: 60 }))
   assert.is(await serveAnybody(encodeProof({ ...link, expiresSeconds: 604_800 })), 'bad-proof', 'a longer life')
 })
 

@@ -19,6 +19,7 @@ import { RELEASE_CALLS } from '../../../format/release-calls.ts'
 import { decodeProof, encodeProof } from '../../../format/request-proof.ts'
 import { type CallServer, serveCalls } from '../../../provision/keystore/call-server.ts'
 import { openRelease } from '../../../provision/release-client.ts'
+import { decodeSignedProof } from '../signed-proof.ts'
 import { faultOf, proofOf } from './authority-fixture.ts'
 
 const test = suite('messages')
@@ -51,8 +52,14 @@ const echo: KeyRelease = {
     envelopes: [Buffer.from(request.metadata)],
     binding: Buffer.from('b'),
     partBinding: Buffer.from('p'),
+    revision: 2,
   }),
-  bind: async request => ({ acl: Buffer.from(request.document).toString(), revision: 1 }),
+  bind: async request => ({
+    acl: Buffer.from(request.document).toString(),
+    revision: 1,
+    metageneration: 2,
+    held: true,
+  }),
   putAclObject: refuse,
   dropAclObject: refuse,
   aclObjectAt: refuse,
@@ -217,7 +224,7 @@ test('a proof comes back as it was, and one with a line end in a field is refuse
     { bucket: 'b', key: 'ü' },
     { query: 'x-id=GetObject' },
   )
-  const proof = decodeProof(bytes)
+  const proof = decodeSignedProof(bytes)
   assert.equal(encodeProof(proof), bytes)
   for (const change of [
     { rawPath: '/b\n/k' },

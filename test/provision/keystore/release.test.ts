@@ -3,7 +3,8 @@ import * as assert from 'uvu/assert'
 import { parseProof } from '../../../access/proof.ts'
 import { presignQuery } from '../../../access/sign.ts'
 import type { ReleaseRequest, StationProof, StoredObject } from '../../../format/release.ts'
-import { decodeProof, encodeProof } from '../../../format/request-proof.ts'
+import { encodeProof } from '../../../format/request-proof.ts'
+import { decodeSignedProof } from '../signed-proof.ts'
 import {
   type AuthorityFixture,
   authorityFixture,
@@ -95,10 +96,10 @@ const refusals: Record<string, () => Partial<ReleaseRequest>> = {
   }),
   'a proof whose method was changed': () => ({ proof: changed({ method: 'HEAD' }) }),
   'a header proof that calls itself presigned, to live longer': () => ({
-    proof: changed({ kind: 'presigned', expiresSeconds: 604_800 }),
+    proof: changed({ form: 'presigned', expiresSeconds: 604_800 }),
   }),
   'a proof with a header cut off': () => ({
-    proof: changed({ headers: decodeProof(proofOf(owner, 'GET', place)).headers.slice(1) }),
+    proof: changed({ headers: decodeSignedProof(proofOf(owner, 'GET', place)).headers.slice(1) }),
   }),
   'bytes that are no proof': () => ({ proof: Buffer.from('00', 'hex') }),
   'the object under another name': () => ({
@@ -133,8 +134,8 @@ async function expected(name: string): Promise<string> {
   return ofProof.some(text => name.includes(text)) ? 'bad-proof' : 'denied'
 }
 
-function changed(changes: Partial<ReturnType<typeof decodeProof>>): Buffer {
-  return encodeProof({ ...decodeProof(proofOf(owner, 'GET', place)), ...changes })
+function changed(changes: Partial<ReturnType<typeof decodeSignedProof>>): Buffer {
+  return encodeProof({ ...decodeSignedProof(proofOf(owner, 'GET', place)), ...changes })
 }
 
 test('no bit of the envelope can be changed', async () => {

@@ -62,7 +62,7 @@ export async function writeMessages(folder: string): Promise<void> {
   await write(
     folder,
     'request-proof',
-    'A request signed by header, and a presigned one.',
+    'What callers prove themselves with: requests signed by header, presigned, by token, by DPoP proof, by ticket.',
     PROOF_DRAFTS.map(({ name, value, refused }) => {
       const bytes = encodeCbor(value)
       return {

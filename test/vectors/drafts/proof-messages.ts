@@ -1,22 +1,23 @@
 import type { CborValue } from '../../../format/cbor.ts'
-import { keep, type Wrong } from './release-messages.ts'
+import { keep, type Wrong } from './release-structures.ts'
 
 /** Proofs as CBOR maps written out, and for each some that must be refused. */
-const byHeader = {
-  kind: 'header',
+const request = {
   method: 'PUT',
   path: '/b/k%C3%A9',
   query: '',
   headers: ['host', 's3.example', 'x-amz-date', '20260102T030405Z', 'x-amz-meta-name', '\u00e9'],
   payload: 'UNSIGNED-PAYLOAD',
-  key: 'AK',
-  date: '20260102',
-  region: 'us-east-1',
-  time: '20260102T030405Z',
-  expires: null,
-  signature: 'ab'.repeat(32),
 }
-const presigned = { ...byHeader, kind: 'presigned', method: 'GET', query: 'a=b', expires: 604_800 }
+const byHeader = {
+  ...{ ...request, kind: 'signed', scheme: 'AWS4', form: 'header', key: 'AK', date: '20260102', region: 'us-east-1' },
+  ...{ time: '20260102T030405Z', expires: null, signature: 'ab'.repeat(32) },
+}
+const presigned = { ...byHeader, form: 'presigned', method: 'GET', query: 'a=b', expires: 604_800 }
+const google = { ...presigned, scheme: 'GOOG4' }
+const bearer = { ...request, kind: 'bearer', token: 'e30.e30.', dpop: null, request: '' }
+const bound = { ...bearer, dpop: 'e30.e30.AA', request: 'cd'.repeat(16) }
+const session = { ...request, kind: 'session', ticket: 'AAAA' }
 
 export const PROOF_DRAFTS: { name: string; value: CborValue; refused: Wrong[] }[] = [
   {
@@ -29,6 +30,8 @@ export const PROOF_DRAFTS: { name: string; value: CborValue; refused: Wrong[] }[
       ['a line end in the path', 'malformed', { ...byHeader, path: '/b\r' }],
       ['a character above 255', 'malformed', { ...byHeader, headers: ['host', '\u0100'] }],
       ['another method', 'unsupported', { ...byHeader, method: 'PATCH' }],
+      ['another scheme', 'unsupported', { ...byHeader, scheme: 'AWS2' }],
+      ['another kind', 'unsupported', { ...byHeader, kind: 'header' }],
       ['a signature of 65 bytes', 'limit', { ...byHeader, signature: 'a'.repeat(65) }],
     ],
   },
@@ -39,5 +42,25 @@ export const PROOF_DRAFTS: { name: string; value: CborValue; refused: Wrong[] }[
       ['valid for more than a week', 'limit', { ...presigned, expires: 604_801 }],
       ['valid for a negative time', 'malformed', { ...presigned, expires: -1 }],
     ],
+  },
+  { name: "presigned, Google's", value: google, refused: [['no kind', 'malformed', keep(google, 'kind')]] },
+  {
+    name: 'bearer',
+    value: bearer,
+    refused: [
+      ['a field of a signature', 'malformed', { ...bearer, signature: 'ab' }],
+      ['a token above the bound', 'limit', { ...bearer, token: 'a'.repeat(16_385) }],
+      ['a line end in the token', 'malformed', { ...bearer, token: 'a\nb' }],
+    ],
+  },
+  {
+    name: 'bearer with a DPoP proof',
+    value: bound,
+    refused: [['a request number above the bound', 'limit', { ...bound, request: 'a'.repeat(33) }]],
+  },
+  {
+    name: 'session',
+    value: session,
+    refused: [['a ticket above the bound', 'limit', { ...session, ticket: 'a'.repeat(2049) }]],
   },
 ]

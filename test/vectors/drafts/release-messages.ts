@@ -1,28 +1,7 @@
-import type { CborValue } from '../../../format/cbor.ts'
+import { ACL_DRAFTS } from './acl-messages.ts'
+import { byDrive, type Draft, id, keep, noList, part, partPlace, place, proof, something, stored } from './release-structures.ts'
 
-/**
- * Messages of `KeyRelease` as CBOR maps written out, not made by the codecs that read them; and for each some that must be refused.
- */
-export type Wrong = [why: string, fault: string, value: CborValue]
-export type Fields = Record<string, CborValue>
-
-const id = Buffer.alloc(16, 3)
-const proof = Buffer.from('p')
-export const keep = (fields: Fields, left: string): Fields =>
-  Object.fromEntries(Object.entries(fields).filter(([name]) => name !== left))
-
-const place = { b: 'b', k: 'k', u: '', n: 0 }
-const partPlace = { ...place, u: 'u', n: 7 }
-const part = { o: id, n: 5, b: 139, i: 1, d: Buffer.alloc(32, 4) }
-const stored = {
-  e: Buffer.from('e'),
-  c: Buffer.alloc(102, 5),
-  a: 'acme',
-  j: null,
-  p: partPlace,
-  r: Buffer.from('r'),
-}
-const byDrive = { ...stored, j: id, p: place, r: Buffer.alloc(0) }
+/** Messages of `KeyRelease` as CBOR maps written out, not made by the codecs that read them; and for each some that must be refused. */
 const wrap = {
   proof,
   creation: Buffer.from('c'),
@@ -48,10 +27,6 @@ const rewrap = {
   metadata: Buffer.alloc(0),
   named: null,
 }
-const bind = { proof, object: byDrive, document: Buffer.from('<AccessControlList/>'), named: null }
-const aclGeneration = { id: '0123456789abcdef', generation: 2, acl: 'all=R' }
-const bucketAsk = { proof, bucket: 'b' }
-const bucketFacts = { owner: 'o', account: 'acme', acl: 'all=R user:o=FULL', defaultAcl: null, revision: 1 }
 const binding = Buffer.from('b')
 const station = { s: 'dock 1', x: Buffer.alloc(32, 1), j: id, d: id }
 const principal = { account: 'acme', user: 'u', name: 'Acme', accessKey: 'AK', groups: ['g', 'h'], domains: [] }
@@ -80,10 +55,8 @@ const receipt = {
 }
 const record = Buffer.from('k')
 const key = Buffer.alloc(32, 9)
-const noList: Wrong = ['no list', 'malformed', {}]
-const something: Wrong = ['something', 'malformed', 1]
 
-export const RELEASE_DRAFTS: { name?: string; message: string; value: CborValue; refused: Wrong[] }[] = [
+export const RELEASE_DRAFTS: Draft[] = [
   {
     message: 'authenticate ask',
     value: [proof],
@@ -171,66 +144,10 @@ export const RELEASE_DRAFTS: { name?: string; message: string; value: CborValue;
   },
   {
     message: 'rewrap answer',
-    value: { envelopes: [Buffer.from('e'), Buffer.from('f')], binding, partBinding: binding },
-    refused: [noList, ['no binding of parts', 'malformed', { envelopes: [], binding }]],
+    value: { envelopes: [Buffer.from('e'), Buffer.from('f')], binding, partBinding: binding, revision: 0 },
+    refused: [noList, ['no binding of parts', 'malformed', { envelopes: [], binding, revision: 0 }]],
   },
-  {
-    message: 'bind ask',
-    value: [bind],
-    refused: [['a document of 65,537 bytes', 'limit', [{ ...bind, document: Buffer.alloc(65_537) }]]],
-  },
-  {
-    message: 'bind answer',
-    value: { acl: 'all=R', revision: 2 },
-    refused: [something, ['an ACL of 49,153 bytes', 'limit', { acl: 'a'.repeat(49_153), revision: 2 }]],
-  },
-  {
-    message: 'putAclObject ask',
-    value: [{ proof, object: byDrive, document: Buffer.from('d'), referrers: 3 }],
-    refused: [
-      ['a negative count', 'malformed', [{ proof, object: byDrive, document: Buffer.from('d'), referrers: -1 }]],
-    ],
-  },
-  {
-    message: 'putAclObject answer',
-    value: aclGeneration,
-    refused: [['an id of 17 bytes', 'limit', { ...aclGeneration, id: '0'.repeat(17) }]],
-  },
-  {
-    message: 'dropAclObject ask',
-    value: [{ proof, place, objectId: id }],
-    refused: [['no object id', 'malformed', [{ proof, place }]]],
-  },
-  { message: 'dropAclObject answer', value: null, refused: [something] },
-  { message: 'aclObjectAt ask', value: [place], refused: [['no key', 'malformed', [keep(place, 'k')]]] },
-  {
-    message: 'aclObjectAt answer',
-    value: { ...aclGeneration, objectId: id },
-    refused: [['no object id', 'malformed', aclGeneration]],
-  },
-  { name: 'aclObjectAt answer, none', message: 'aclObjectAt answer', value: null, refused: [] },
-  {
-    message: 'openBucket ask',
-    value: [{ ...bucketAsk, named: stored }],
-    refused: [['no proof', 'malformed', [{ ...bucketAsk, proof: null, named: null }]]],
-  },
-  {
-    message: 'openBucket answer',
-    value: bucketFacts,
-    refused: [['a negative revision', 'malformed', { ...bucketFacts, revision: -1 }]],
-  },
-  {
-    message: 'bindBucket ask',
-    value: [{ ...bucketAsk, of: 'default-object', document: Buffer.alloc(0), named: null }],
-    refused: [['an unknown one', 'unsupported', [{ ...bucketAsk, of: 'policy', document: Buffer.alloc(0), named: null }]]],
-  },
-  {
-    message: 'bindBucket answer',
-    value: { ...bucketFacts, defaultAcl: '' },
-    refused: [['a field less', 'malformed', keep(bucketFacts, 'account')]],
-  },
-  { message: 'closeBucket ask', value: [bucketAsk], refused: [['no bucket', 'malformed', [keep(bucketAsk, 'bucket')]]] },
-  { message: 'closeBucket answer', value: null, refused: [something] },
+  ...ACL_DRAFTS,
   {
     message: 'names ask',
     value: [['a', 'b']],

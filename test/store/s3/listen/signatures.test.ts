@@ -68,7 +68,7 @@ for (const [name, spoil, status] of [
       const digest = createHash('sha256').update(chunk).digest('hex')
       let claim = signChunk(
         { kind: 'chunk', time, ...scope, previous, digest },
-        signingKey(credentials.secretKey, scope),
+        signingKey(credentials.secretKey, { scheme: 'AWS4', ...scope }),
       )
       if (index === 1) claim = spoil(claim)
       previous = claim.signature

@@ -9,6 +9,7 @@ import { jobCommands } from './commands/jobs.ts'
 import { userCommands } from './commands/users.ts'
 import { intakeCommand } from './join/intake-command.ts'
 import { servingCommands } from './join/serving-command.ts'
+import { usageCommands } from './join/usage-commands.ts'
 import { exitCodeOf, type Operator } from './operator.ts'
 
 function defaultState(): string {
@@ -47,6 +48,7 @@ groupCommands(program, operator)
 jobCommands(program, operator)
 deviceCommands(program, operator)
 intakeCommand(program, operator)
+usageCommands(program, operator)
 
 try {
   await program.parseAsync()

@@ -203,6 +203,7 @@ export type StoreFault =
   | 'forbidden' // this store's rules say no
   | 'read-only' // sealed or locked: no write is accepted
   | 'in-use' // others depend on it
+  | 'over-quota' // more than this caller, bucket or account may have
   | 'full' // no room; nothing was acknowledged
   | 'busy' // try again
   | 'source-changed' // a file that was to be sealed is not what it was when it was looked at

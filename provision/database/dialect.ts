@@ -8,6 +8,8 @@ export type DatabaseKind = {
   /** column types */
   bytes: RawBuilder<unknown>
   wholeNumber: RawBuilder<unknown>
+  /** of 64 bits */
+  fraction: RawBuilder<unknown>
   /** what ends a CREATE TABLE */
   tableEnd: RawBuilder<unknown>
 }
@@ -54,6 +56,7 @@ export function sqliteFile(path: string, survives: Survives = 'power-cut'): Data
     dialect: new SqliteDialect({ database: { prepare, close: () => void database.close() } }),
     bytes: sql`blob`,
     wholeNumber: sql`integer`,
+    fraction: sql`real`,
     tableEnd: sql`strict`,
   }
 }

@@ -1,7 +1,8 @@
-import { type Kysely, sql } from 'kysely'
+import { type Kysely, sql, type Transaction } from 'kysely'
 import type { DatabaseKind } from './dialect.ts'
 import { addAclObjects, type HostedAclTables } from './hosted-acls.ts'
 import { addGenerations } from './hosted-generations.ts'
+import { addUsage, type HostedUsageTables } from './hosted-usage.ts'
 import type { Migrations } from './open.ts'
 
 /**
@@ -44,10 +45,16 @@ export type HostedSchema = {
   acls: HostedAclTables['acls']
   acl_generations: HostedAclTables['acl_generations']
   staged_acls: HostedAclTables['staged_acls']
+  usage: HostedUsageTables['usage']
+  stored: HostedUsageTables['stored']
+  quotas: HostedUsageTables['quotas']
   sequences: { name: 'generation'; last: number }
   /** how far the batches of an intake have come: each is taken once */
   intakes: { origin: string; position: number }
 }
+
+export type Database = Kysely<HostedSchema>
+export type Change = Transaction<HostedSchema>
 
 export type ObjectRow = {
   bucket: string
@@ -113,6 +120,7 @@ export const hostedMigrations: Migrations = kind => ({
   '0002-acls': { up: (database: Kysely<unknown>) => addAcls(database, kind) },
   '0003-acl-objects': { up: (database: Kysely<unknown>) => addAclObjects(database, kind) },
   '0004-generations': { up: (database: Kysely<unknown>) => addGenerations(database, kind) },
+  '0005-usage': { up: (database: Kysely<unknown>) => addUsage(database, kind) },
 })
 
 async function first(database: Kysely<unknown>, kind: DatabaseKind): Promise<void> {

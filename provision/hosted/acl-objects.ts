@@ -5,6 +5,7 @@ import { NO_ID, type ObjectId } from '../../format/bytes.ts'
 import type { AclGeneration, KeyRelease, StoredObject } from '../../format/release.ts'
 import { decodeProof, type RequestProof } from '../../format/request-proof.ts'
 import { type ObjectRecord, StoreError } from '../../store/object-store.ts'
+import type { Change, Database } from '../database/hosted-schema.ts'
 import { ACL_CONTENT_TYPE, aclObjectAt, recordGeneration } from './acl-rows.ts'
 import { dropBody, placeObject, requireTerms } from './commit.ts'
 import { type Terms, takeGenerations, type Unnumbered } from './generations.ts'
@@ -12,7 +13,8 @@ import { bodyOf } from './reading.ts'
 import { asked } from './release-fault.ts'
 import { type BoundCaller, requireKnown } from './rights.ts'
 import { keyBytes, keyText, recordOf, storedObject } from './rows.ts'
-import type { Change, Database, Shelf } from './shelf.ts'
+import type { Shelf } from './shelf.ts'
+import type { Ledger } from './usage/stored.ts'
 
 /** ACL objects are held whole: they are judged before anybody sees them. */
 export const ACL_OBJECT_MAX = 64 << 10
@@ -109,7 +111,7 @@ export async function putAclObject(
   try {
     // commit point: in force for all that refer to it
     const made = await asked(release.putAclObject({ proof, object, document, referrers, replaces }))
-    return await database.transaction().execute(change => show(change, row, made))
+    return await database.transaction().execute(change => show(change, shelf.ledger, row, made))
   } catch (error) {
     // refused, or an answer that was lost: the authority knows which; when it is away, the next start asks it
     await settle(shelf, release, row.object_id).catch(() => undefined)
@@ -119,6 +121,7 @@ export async function putAclObject(
 
 async function show(
   change: Change,
+  ledger: Ledger,
   row: Unnumbered,
   made: AclGeneration,
 ): Promise<{ record: ObjectRecord; dead: string[] }> {
@@ -132,7 +135,7 @@ async function show(
     }
   // first the generation: what lies under the name is replaced by the same ACL object
   await recordGeneration(change, { bucket: row.bucket, key: row.key, object_id: row.object_id }, made)
-  return placeObject(change, row)
+  return placeObject(change, ledger, row)
 }
 
 /** Rolls forward what the authority has put into force, and takes back what it has not (rule 44). */
@@ -162,7 +165,7 @@ async function settle(shelf: Shelf, release: KeyRelease, objectId: string): Prom
       envelope: Buffer.from(kept.envelope, 'base64'),
       binding: Buffer.from(kept.binding, 'base64'),
     }
-    if (live !== null && live.objectId === staged.object_id) return (await show(change, row, live)).dead
+    if (live !== null && live.objectId === staged.object_id) return (await show(change, shelf.ledger, row, live)).dead
     await change.deleteFrom('staged_acls').where('object_id', '=', staged.object_id).execute()
     return dropBody(change, staged.object_id)
   })

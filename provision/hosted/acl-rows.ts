@@ -2,9 +2,8 @@ import type { Acl } from '../../access/acl/acl.ts'
 import { isReference, parseBoundAcl } from '../../access/acl/bound.ts'
 import { parseAcl } from '../../access/acl/text.ts'
 import { type AclGeneration, parseBinding } from '../../format/release.ts'
-import type { HostedSchema, ObjectRow } from '../database/hosted-schema.ts'
+import type { Change, Database, HostedSchema, ObjectRow } from '../database/hosted-schema.ts'
 import { seeker } from '../database/rows.ts'
-import type { Change, Database } from './shelf.ts'
 
 /** What marks an object as the ACL of others (rule 32). */
 export const ACL_CONTENT_TYPE = 'application/vnd.storage.acl+xml'

@@ -3,7 +3,7 @@ import { NO_WISH } from '../../access/precondition.ts'
 import type { KeyRelease } from '../../format/release.ts'
 import type { AclStore, AclTarget, KeptAcl, Numbers } from '../../store/ability.ts'
 import { StoreError } from '../../store/object-store.ts'
-import type { ObjectRow } from '../database/hosted-schema.ts'
+import type { Database, ObjectRow } from '../database/hosted-schema.ts'
 import { namedObject, requireSignedDocument } from './acl-objects.ts'
 import { aclObjectAt, effectiveAcl, moveReference, referenceIn, shownReference } from './acl-rows.ts'
 import { judgeTerms, type Terms } from './generations.ts'
@@ -21,7 +21,7 @@ import {
   requireKnown,
 } from './rights.ts'
 import { keyBytes, keyText, storedObject } from './rows.ts'
-import type { Database, Shelf } from './shelf.ts'
+import type { Shelf } from './shelf.ts'
 
 export type AclVerbs = Pick<AclStore, 'getAcl' | 'setAcl' | 'referrers'>
 

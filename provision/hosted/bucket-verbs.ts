@@ -1,6 +1,7 @@
 import { R } from '../../access/acl/acl.ts'
 import type { KeyRelease } from '../../format/release.ts'
 import { type ObjectStore, StoreError } from '../../store/object-store.ts'
+import type { Change } from '../database/hosted-schema.ts'
 import { namedObject } from './acl-objects.ts'
 import { moveReference, referenceIn } from './acl-rows.ts'
 import { dropPartSet } from './commit.ts'
@@ -14,7 +15,7 @@ import {
   requireBucket,
   requireKnown,
 } from './rights.ts'
-import type { Change, Shelf } from './shelf.ts'
+import type { Shelf } from './shelf.ts'
 
 export type BucketVerbs = Pick<ObjectStore, 'listBuckets' | 'headBucket' | 'createBucket' | 'deleteBucket'>
 

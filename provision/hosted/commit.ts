@@ -1,9 +1,9 @@
 import { type ObjectRecord, StoreError } from '../../store/object-store.ts'
-import type { BodyRow, ObjectRow } from '../database/hosted-schema.ts'
+import type { BodyRow, Change, ObjectRow } from '../database/hosted-schema.ts'
 import { aclObjectAt, moveReference } from './acl-rows.ts'
 import { judgeTerms, type Terms, takeGenerations, type Unnumbered } from './generations.ts'
 import { recordOf } from './rows.ts'
-import type { Change } from './shelf.ts'
+import { changeStored, type Ledger } from './usage/stored.ts'
 
 /** A blob that has just been written, to be named for the first time. */
 export type NewBlob = { id: string; size: number }
@@ -35,10 +35,11 @@ export async function addBody(change: Change, body: Omit<BodyRow, 'refs'>): Prom
 /**
  * Puts the object under its key in place of what lay there. Its body has been counted for it already.
  * @returns blobs that nothing refers to any more
- * @throws StoreError "precondition-failed" | "no-version" | "in-use"
+ * @throws StoreError "precondition-failed" | "no-version" | "in-use" | "over-quota"
  */
 export async function placeObject(
   change: Change,
+  ledger: Ledger,
   row: Unnumbered,
   terms: Terms = {},
 ): Promise<{ record: ObjectRecord; dead: string[] }> {
@@ -51,6 +52,11 @@ export async function placeObject(
   const numbered = { ...row, generation: await takeGenerations(change, 1), metageneration: 1 }
   await change.insertInto('objects').values(numbered).execute()
   await moveReference(change, old?.acl_ref ?? null, row.acl_ref)
+  const { bucket, owner, size } = row
+  if (old !== undefined && old.owner !== owner)
+    await changeStored(change, { bucket, owner: old.owner, objects: -1, bytes: -old.size }, ledger)
+  const there = old?.owner === owner ? old.size : null
+  await changeStored(change, { bucket, owner, objects: there === null ? 1 : 0, bytes: size - (there ?? 0) }, ledger)
   const dead = old === undefined ? [] : await dropContent(change, old)
   return { record: recordOf(numbered), dead }
 }
@@ -58,7 +64,7 @@ export async function placeObject(
 function oldRow(change: Change, name: { bucket: string; key: Buffer }) {
   return change
     .selectFrom('objects')
-    .select(['object_id', 'etag', 'part_set', 'acl_ref', 'generation', 'metageneration'])
+    .select(['object_id', 'etag', 'part_set', 'acl_ref', 'generation', 'metageneration', 'owner', 'size'])
     .where('bucket', '=', name.bucket)
     .where('key', '=', name.key)
     .executeTakeFirst()
@@ -72,6 +78,7 @@ export async function requireTerms(change: Change, name: { bucket: string; key: 
 /** @returns blobs that nothing refers to any more; null: there was no such object */
 export async function removeObject(
   change: Change,
+  ledger: Ledger,
   name: { bucket: string; key: Buffer },
   terms: Terms = {},
 ): Promise<string[] | null> {
@@ -82,6 +89,7 @@ export async function removeObject(
     throw new StoreError('in-use', 'an ACL object is deleted by a request of its own')
   await deleteRow(change, name)
   await moveReference(change, old.acl_ref, null)
+  await changeStored(change, { bucket: name.bucket, owner: old.owner, objects: -1, bytes: -old.size }, ledger)
   return dropContent(change, old)
 }
 

@@ -6,7 +6,7 @@ import type { KeyRelease } from '../../format/release.ts'
 import type { CopyStore, ObjectName } from '../../store/ability.ts'
 import { isKey } from '../../store/key.ts'
 import { type ObjectAttributes, StoreError } from '../../store/object-store.ts'
-import type { ObjectRow, PartRow } from '../database/hosted-schema.ts'
+import type { Database, ObjectRow, PartRow } from '../database/hosted-schema.ts'
 import { namedObject } from './acl-objects.ts'
 import { boundColumns } from './acl-rows.ts'
 import { findObject } from './acl-verbs.ts'
@@ -15,7 +15,7 @@ import { bodyOf, partOf } from './reading.ts'
 import { asked } from './release-fault.ts'
 import { type BoundCaller, findBucket, judgeRead, requireBucket, requireKnown } from './rights.ts'
 import { keyBytes, keyText, metadataOf, partRecordOf, recordOf, storedObject, storedPart } from './rows.ts'
-import type { Database, Shelf } from './shelf.ts'
+import type { Shelf } from './shelf.ts'
 
 /** Parts whose envelopes go to the authority in one message. */
 const PARTS_AT_ONCE = 500
@@ -79,7 +79,10 @@ export function copyVerb(shelf: Shelf, release: KeyRelease, caller: BoundCaller)
           origin: null,
           sequence: null,
         }
-        return placeObject(change, placed, { condition: options.condition, generations: options.generations })
+        return placeObject(change, shelf.ledger, placed, {
+          condition: options.condition,
+          generations: options.generations,
+        })
       })
       await shelf.bury(done.dead)
       return done.record

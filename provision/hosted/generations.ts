@@ -1,7 +1,6 @@
 import { fulfils, type Preconditions } from '../../access/precondition.ts'
 import { type PutCondition, StoreError } from '../../store/object-store.ts'
-import type { ObjectRow } from '../database/hosted-schema.ts'
-import type { Change } from './shelf.ts'
+import type { Change, ObjectRow } from '../database/hosted-schema.ts'
 
 /** What must be so under a name when something is put there or taken away; judged in the transaction that does it. */
 export type Terms = {

@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto'
-import type { BodyRow, ObjectRow } from '../database/hosted-schema.ts'
+import type { BodyRow, Change, ObjectRow } from '../database/hosted-schema.ts'
 import { finder, inserter } from '../database/rows.ts'
 import { refer, referenceIn } from './acl-rows.ts'
 import { addBody, placeObject, removeObject, shareBody } from './commit.ts'
 import { takeGenerations, type Unnumbered } from './generations.ts'
 import { BODY_COLUMNS, jsonOf, keyBytes, OBJECT_COLUMNS } from './rows.ts'
-import type { Change } from './shelf.ts'
 import type { RegisteredBody, RegisteredObject, Taken } from './taken.ts'
+import { changeStored, type Ledger } from './usage/stored.ts'
 
 const NONE = Buffer.alloc(0)
 
@@ -22,13 +22,19 @@ type Named = { taken: Taken; name: string; fresh: boolean }
  * everything else one by one, in its order, before.
  * @returns blobs that nothing refers to any more
  */
-export async function takeBatch(change: Change, origin: string, batch: readonly Taken[]): Promise<string[]> {
+export async function takeBatch(
+  change: Change,
+  ledger: Ledger,
+  origin: string,
+  batch: readonly Taken[],
+): Promise<string[]> {
   const all = batch.map((taken): Named => ({ taken, name: nameOf(taken), fresh: true }))
   markDoubled(all)
   const packs = new Map<string, string>()
   const dead: string[] = []
   const single = async (taken: Taken): Promise<void> => {
-    const done = 'put' in taken ? put(change, packs, origin, taken.put) : remove(change, origin, taken.remove)
+    const done =
+      'put' in taken ? put(change, ledger, packs, origin, taken.put) : remove(change, ledger, origin, taken.remove)
     dead.push(...(await done))
   }
   for (const { taken, fresh } of all) if (!fresh) await single(taken)
@@ -37,6 +43,7 @@ export async function takeBatch(change: Change, origin: string, batch: readonly 
   for (const object of alone) if (met.has(object)) await single({ put: object })
   await putFresh(
     change,
+    ledger,
     packs,
     origin,
     alone.filter(object => !met.has(object)),
@@ -91,6 +98,7 @@ async function thatMeet(change: Change, objects: readonly RegisteredObject[]): P
 
 async function putFresh(
   change: Change,
+  ledger: Ledger,
   packs: Map<string, string>,
   origin: string,
   objects: readonly RegisteredObject[],
@@ -117,6 +125,11 @@ async function putFresh(
     }),
   )
   for (const [blob, count] of uses) await useBlob(change, blob, count)
+  for (const some of Map.groupBy(objects, each => `${each.bucket} ${each.account}`).values()) {
+    const [{ bucket, account: owner } = { bucket: '', account: '' }] = some
+    const bytes = some.reduce((sum, each) => sum + each.size, 0)
+    await changeStored(change, { bucket, owner, objects: some.length, bytes }, ledger)
+  }
   for (const [acl, some] of Map.groupBy(objects, each => each.acl)) await refer(change, referenceIn(acl), some.length)
 }
 
@@ -130,13 +143,19 @@ async function newerThere(change: Change, origin: string, name: { bucket: string
   return old !== undefined && old.origin === origin && (old.sequence ?? 0) >= name.sequence
 }
 
-async function remove(change: Change, origin: string, name: { bucket: string; key: string; sequence: number }) {
+async function remove(
+  change: Change,
+  ledger: Ledger,
+  origin: string,
+  name: { bucket: string; key: string; sequence: number },
+) {
   if (await newerThere(change, origin, name)) return []
-  return (await removeObject(change, { bucket: name.bucket, key: keyBytes(name.key) })) ?? []
+  return (await removeObject(change, ledger, { bucket: name.bucket, key: keyBytes(name.key) })) ?? []
 }
 
 async function put(
   change: Change,
+  ledger: Ledger,
   packs: Map<string, string>,
   origin: string,
   object: RegisteredObject,
@@ -168,7 +187,7 @@ async function put(
         })
         .execute()
     }
-  return (await placeObject(change, objectRow(object, key, set, origin))).dead
+  return (await placeObject(change, ledger, objectRow(object, key, set, origin))).dead
 }
 
 function objectRow(object: RegisteredObject, key: Buffer, set: string | null, origin: string): Unnumbered {

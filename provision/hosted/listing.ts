@@ -1,7 +1,7 @@
 import { commonPrefix } from '../../store/key.ts'
 import type { ListPage, ListQuery } from '../../store/object-store.ts'
+import type { Database } from '../database/hosted-schema.ts'
 import { keyText, RECORD_COLUMNS, type RecordRow, recordOf } from './rows.ts'
-import type { Database } from './shelf.ts'
 
 /** No UTF-8 text holds the byte ff: prefix + ff lies above every key under the prefix. */
 const ABOVE = Buffer.of(0xff)

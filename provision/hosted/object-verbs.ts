@@ -35,7 +35,7 @@ export function objectVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
       await dropAclObject(shelf, release, caller, { bucket, key }, terms)
       const dead = await database.transaction().execute(async change => {
         await requireBucket(change, bucket, caller, W)
-        return removeObject(change, name, terms)
+        return removeObject(change, shelf.ledger, name, terms)
       })
       if (dead === null) return false
       await shelf.bury(dead)

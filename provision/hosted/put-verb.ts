@@ -4,6 +4,7 @@ import type { KeyRelease } from '../../format/release.ts'
 import { isKey } from '../../store/key.ts'
 import type { ObjectRecord, ObjectStore, PutOptions } from '../../store/object-store.ts'
 import { requireLength } from '../../store/shelf.ts'
+import type { Change } from '../database/hosted-schema.ts'
 import { isAclObject, namedObject, putAclObject, readAclObject } from './acl-objects.ts'
 import { boundColumns } from './acl-rows.ts'
 import { addBlob, addBody, placeObject } from './commit.ts'
@@ -11,7 +12,7 @@ import type { Unnumbered } from './generations.ts'
 import { type BoundCaller, requireBucket, requireKnown } from './rights.ts'
 import { jsonOf, keyBytes, metadataOf } from './rows.ts'
 import { type Sealed, sealToBlob, wrapSealed } from './sealing.ts'
-import type { Change, Shelf } from './shelf.ts'
+import type { Shelf } from './shelf.ts'
 
 /** An object in one stream. What is marked as an ACL is held whole, judged, and comes into force before it is seen. */
 export function putVerb(shelf: Shelf, release: KeyRelease, caller: BoundCaller): ObjectStore['put'] {
@@ -38,7 +39,7 @@ export function putVerb(shelf: Shelf, release: KeyRelease, caller: BoundCaller):
         done = await database.transaction().execute(async change => {
           await check(change)
           await keepBody(change)
-          return placeObject(change, row, terms)
+          return placeObject(change, shelf.ledger, row, terms)
         })
     } catch (error) {
       sealed.objectKey.fill(0)

@@ -8,12 +8,12 @@ import type { BlobReader } from '../../store/blobs.ts'
 import { type ByteRange, HeldBody, StoreError } from '../../store/object-store.ts'
 import { slicesOf } from '../../store/pack/pack-reader.ts'
 import { SMALL_READ_BYTES } from '../../store/range-file.ts'
-import type { BodyRow, ObjectRow, PartRow } from '../database/hosted-schema.ts'
+import type { BodyRow, Change, Database, ObjectRow, PartRow } from '../database/hosted-schema.ts'
 import { joinedSeeker, seeker } from '../database/rows.ts'
 import { asked } from './release-fault.ts'
 import { denied, findBucket, type Home, objectResource } from './rights.ts'
 import { BODY_COLUMNS, OBJECT_COLUMNS, storedObject, storedPart } from './rows.ts'
-import type { Change, Database, Shelf } from './shelf.ts'
+import type { Shelf } from './shelf.ts'
 
 const bodyById = seeker<BodyRow>('bodies', BODY_COLUMNS, ['object_id'])
 const objectByName = joinedSeeker<ObjectRow, BodyPlace>('objects', OBJECT_COLUMNS, ['bucket', 'key'], {

@@ -68,7 +68,7 @@ export function registrationOf(shelf: Shelf): Registration {
           .where('origin', '=', source)
           .executeTakeFirst()
         if (last !== undefined && last.position >= position) return []
-        const dead = await takeBatch(change, origin, batch)
+        const dead = await takeBatch(change, shelf.ledger, origin, batch)
         await change
           .insertInto('intakes')
           .values({ origin: source, position })

@@ -2,11 +2,10 @@ import { ALL_RIGHTS, R, type Right } from '../../access/acl/acl.ts'
 import { type DecisionSettings, type Resource, rightsOf, type Who } from '../../access/acl/decide.ts'
 import type { Principal } from '../../format/release.ts'
 import { StoreError } from '../../store/object-store.ts'
-import type { HostedSchema } from '../database/hosted-schema.ts'
+import type { Change, Database, HostedSchema } from '../database/hosted-schema.ts'
 import { seeker } from '../database/rows.ts'
 import { effectiveAcl } from './acl-rows.ts'
 import type { RecordRow } from './rows.ts'
-import type { Change, Database } from './shelf.ts'
 
 /**
  * Who a store is bound to: what the authority said of the proof, and the proof, which goes with every question about a key.

@@ -8,6 +8,7 @@ import { getUnjudged, type Unjudged } from './get-verb.ts'
 import { type Registration, registrationOf } from './registration.ts'
 import type { BoundCaller } from './rights.ts'
 import { openShelf } from './shelf.ts'
+import { openUsage, type Usage } from './usage/usage.ts'
 
 export type HostedConfig = {
   /** holds hosted.sqlite and the blobs; of this process alone */
@@ -18,6 +19,8 @@ export type HostedConfig = {
   hostSuffix?: string
   /** the variant of rule 5, as the authority has it */
   readersSeeAcl?: boolean
+  /** a line a request; names of objects only with `keys`. Absent: none */
+  log?: { path: string; keys: boolean }
   clock: () => Date
   /** what is nobody's fault outside, with the id the caller was given */
   onError: (error: unknown, requestId: string) => void
@@ -27,6 +30,7 @@ export type Hosted = {
   face: Face
   store: (caller: BoundCaller) => HostedStore
   registration: Registration
+  usage: Usage
   close: () => Promise<void>
 }
 
@@ -36,7 +40,7 @@ export type Hosted = {
  * @throws StoreError "busy" - another process holds the directory
  */
 export async function openHosted(config: HostedConfig, release: KeyRelease): Promise<Hosted> {
-  const { directory, clock, region, hostSuffix, readersSeeAcl = false, onError } = config
+  const { directory, clock, region, hostSuffix, readersSeeAcl = false, log = null, onError } = config
   const shelf = await openShelf({ directory, clock, decision: { readersSeeAcl } })
   try {
     // what a crash left between the authority and the tables
@@ -48,15 +52,17 @@ export async function openHosted(config: HostedConfig, release: KeyRelease): Pro
       throw error
     }
   }
+  const usage = await openUsage(shelf.database, shelf.ledger, { log, onError: error => onError(error, 'usage') })
   const store = (caller: BoundCaller) => boundStore(shelf, release, caller)
   // all but its one verb is as for nobody
   const nobody = store(null)
   const reading = (unjudged: Unjudged) => ({ ...nobody, get: getUnjudged(shelf, release, unjudged) })
   const settings = { etags: 'md5' as const, region, ...(hostSuffix !== undefined && { hostSuffix }) }
   return {
-    face: s3Face({ gate: hostedGate({ release, store, reading }), settings, onError }),
+    face: s3Face({ gate: hostedGate({ release, store, reading }), settings, watch: usage.watch, onError }),
     store,
     registration: registrationOf(shelf),
-    close: () => shelf.close(),
+    usage,
+    close: () => usage.close().finally(() => shelf.close()),
   }
 }

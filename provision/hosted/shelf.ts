@@ -1,16 +1,14 @@
 import { join } from 'node:path'
-import type { Kysely, Transaction } from 'kysely'
 import { type DecisionSettings, USUAL_DECISION } from '../../access/acl/decide.ts'
 import { makeDirectoryDurable } from '../../store/durable.ts'
 import { lockDirectory } from '../../store/lock.ts'
 import { sqliteFile } from '../database/dialect.ts'
-import { type HostedSchema, hostedMigrations } from '../database/hosted-schema.ts'
+import { type Database, type HostedSchema, hostedMigrations } from '../database/hosted-schema.ts'
 import { openDatabase } from '../database/open.ts'
 import { type AdoptingBlobs, openAdoptingBlobs } from './blobs.ts'
 import { openBlobs } from './open-blobs.ts'
-
-export type Database = Kysely<HostedSchema>
-export type Change = Transaction<HostedSchema>
+import { openQuotas } from './usage/quotas.ts'
+import type { Ledger } from './usage/stored.ts'
 
 /**
  * What all callers' stores share: records in SQL, bodies in blobs.
@@ -26,6 +24,8 @@ export type Shelf = {
   clock: () => Date
   /** as the authority decides */
   decision: DecisionSettings
+  /** what is stored, and may be */
+  ledger: Ledger
   /** Blobs of a body that is being read: they outlive its record till `free`. Call it while the database connection is held. */
   pin(blobs: string[]): () => void
   /** Removes blobs that a committed change has marked dead; those that are read go with their last reader. */
@@ -50,7 +50,8 @@ export async function openShelf(options: {
     const blobs = openBlobs(await openAdoptingBlobs(directory), OPEN_BLOBS_MAX)
     database = await openDatabase<HostedSchema>(sqliteFile(join(directory, 'hosted.sqlite')), hostedMigrations)
     await recover(database, blobs)
-    return shelfOf({ database, blobs, clock, decision }, () => blobs.closeAll().finally(lock.close))
+    const ledger = { quotas: await openQuotas(database), now: () => clock().getTime() }
+    return shelfOf({ database, blobs, clock, decision, ledger }, () => blobs.closeAll().finally(lock.close))
   } catch (error) {
     await database?.destroy()
     lock.close()
@@ -58,7 +59,10 @@ export async function openShelf(options: {
   }
 }
 
-function shelfOf(parts: Pick<Shelf, 'database' | 'blobs' | 'clock' | 'decision'>, unlock: () => Promise<void>): Shelf {
+function shelfOf(
+  parts: Pick<Shelf, 'database' | 'blobs' | 'clock' | 'decision' | 'ledger'>,
+  unlock: () => Promise<void>,
+): Shelf {
   const { database, blobs } = parts
   const readers = new Map<string, number>()
   const waiting = new Set<string>()

@@ -1,7 +1,7 @@
 import { commonPrefix } from '../../store/key.ts'
 import type { UploadQuery, UploadRecord } from '../../store/object-store.ts'
+import type { Database } from '../database/hosted-schema.ts'
 import { keyText, uploadRecordOf } from './rows.ts'
-import type { Database } from './shelf.ts'
 
 const ABOVE = Buffer.of(0xff)
 

@@ -15,7 +15,7 @@ import {
   type UploadId,
 } from '../../store/object-store.ts'
 import { requireLength } from '../../store/shelf.ts'
-import type { HostedSchema, PartRow } from '../database/hosted-schema.ts'
+import type { Change, Database, HostedSchema, PartRow } from '../database/hosted-schema.ts'
 import { namedObject } from './acl-objects.ts'
 import { boundColumns } from './acl-rows.ts'
 import { addBlob, addBody, dropPartSet, dropParts, placeObject } from './commit.ts'
@@ -23,7 +23,7 @@ import { asked } from './release-fault.ts'
 import { type BoundCaller, requireBucket, requireKnown } from './rights.ts'
 import { jsonOf, keyBytes, keyText, metadataOf, partRecordOf, uploadRecordOf } from './rows.ts'
 import { sealToBlob, wrapSealed } from './sealing.ts'
-import type { Change, Database, Shelf } from './shelf.ts'
+import type { Shelf } from './shelf.ts'
 import { listUploads } from './upload-listing.ts'
 
 export type UploadVerbs = Omit<MultipartStore, keyof ObjectStore>
@@ -163,6 +163,7 @@ export function uploadVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
         await change.deleteFrom('uploads').where('id', '=', id).execute()
         const placed = await placeObject(
           change,
+          shelf.ledger,
           {
             bucket: upload.bucket,
             key: upload.key,

@@ -63,7 +63,7 @@ async function takeIn(operator: Operator, options: CommonOptions, request: Intak
     const lock = lockDirectory(state)
     try {
       const onError = (message: string): void => void process.stderr.write(`sealift-provider: ${message}\n`)
-      const role = storeRole({ state, host: '127.0.0.1', port: null, onError })
+      const role = storeRole({ state, host: '127.0.0.1', port: null, log: null, onError })
       const provider = await openProvider({ entry: operator.keystoreEntry, config: join(state, CONFIG_FILE) }, [role])
       try {
         const report = await askIntake(intakeSocketPath(state), request, show)

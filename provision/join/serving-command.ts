@@ -66,16 +66,19 @@ export function servingCommands(program: Command, operator: Operator): void {
   program
     .command('serve')
     .option('--listen <host:port>', 'the hosted store', '127.0.0.1:9200')
+    .option('--log <file>', 'write a line of JSON a request; SIGHUP opens the file anew')
+    .option('--log-keys', 'with the names of objects in it')
     .description('run the provider until it is interrupted; says on stdout, as JSON, what it listens on')
     .addHelpText('after', '\nExample:\n  sealift-provider serve --state /srv/sealift')
     .action(async (_: unknown, command: Command) => {
-      const options = command.optsWithGlobals<CommonOptions & { listen: string }>()
+      const options = command.optsWithGlobals<CommonOptions & { listen: string; log?: string; logKeys?: boolean }>()
       const state = resolve(stateOf(operator, options))
       const address = parseListen(options.listen, command)
       const lock = lockDirectory(state)
       try {
         const onError = (message: string): void => void process.stderr.write(`sealift-provider: ${message}\n`)
-        const roles = [storeRole({ state, ...address, onError })]
+        const log = options.log === undefined ? null : { path: resolve(options.log), keys: options.logKeys === true }
+        const roles = [storeRole({ state, ...address, log, onError })]
         const provider = await openProvider({ entry: operator.keystoreEntry, config: join(state, CONFIG_FILE) }, roles)
         operator.write(`${JSON.stringify({ ready: true, keystore: provider.keystore, roles: provider.roles })}\n`)
         await Promise.race((['SIGINT', 'SIGTERM'] as const).map(signal => once(process, signal)))

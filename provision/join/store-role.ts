@@ -8,12 +8,15 @@ import type { Role } from '../serve.ts'
 import { readInstallation } from './installation.ts'
 import { intakeSocketPath, serveIntake } from './intake-socket.ts'
 import { takeDrivesIn } from './take-in.ts'
+import { serveUsage, usageSocketPath } from './usage-socket.ts'
 
 export type StoreRoleOptions = {
   state: string
   host: string
   /** null: the store is open but not listened to, as a command of its own needs it */
   port: number | null
+  /** a line of the activity log a request; null: none */
+  log: { path: string; keys: boolean } | null
   onError: (message: string) => void
 }
 
@@ -35,6 +38,7 @@ export function storeRole(options: StoreRoleOptions): Role {
           onError: (error, id) =>
             options.onError(`request ${id}: ${error instanceof Error ? error.message : String(error)}`),
           readersSeeAcl,
+          ...(options.log !== null && { log: options.log }),
           ...(virtualHostSuffix !== null && { hostSuffix: virtualHostSuffix }),
         },
         release,
@@ -44,12 +48,18 @@ export function storeRole(options: StoreRoleOptions): Role {
       const intake = await serveIntake(intakeSocketPath(options.state), (request, progress, signal) =>
         takeDrivesIn({ directory: options.state, hosted, station, release, administer }, request, progress, signal),
       )
+      const usage = await serveUsage(usageSocketPath(options.state), hosted)
+      // what rotates logs moves the file away and says so
+      const reopen = (): void => hosted.usage.reopenLog()
+      process.on('SIGHUP', reopen)
       const listener =
         options.port === null ? null : await listen({ face: hosted.face, host: options.host, port: options.port })
       return {
         address: listener?.url ?? intakeSocketPath(options.state),
         async close() {
           await listener?.close({ graceSeconds: GRACE_SECONDS })
+          process.off('SIGHUP', reopen)
+          await usage.close()
           await intake.close()
           await station.close()
           await hosted.close()

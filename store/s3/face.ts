@@ -13,19 +13,22 @@ import {
 } from './bucket-verbs.ts'
 import type { BucketCall, Call, FaceSettings, ObjectCall } from './call.ts'
 import { answerOf, errorXml, internalError, S3Error } from './fault.ts'
-import type { Gate, Purpose } from './gate.ts'
+import type { Admission, Gate, Purpose } from './gate.ts'
 import { namesVersion } from './generations.ts'
 import { listObjects, listObjectsV2 } from './listing-verbs.ts'
 import { header, type S3Request, type S3Response } from './message.ts'
 import { abortUpload, completeUpload, createUpload, uploadPart, uploadPartCopy } from './multipart-verbs.ts'
 import { copyObject, getObject, headObject, putObject } from './object-verbs.ts'
 import { parseTarget, type Query, type Target } from './target.ts'
+import { counted, reporting } from './told-body.ts'
 import { listParts, listUploads } from './upload-listing-verbs.ts'
+import type { Admitted, Watch, Watched } from './watch.ts'
 
 export type Face = (request: S3Request) => Promise<S3Response>
 export type FaceOptions = {
   gate: Gate
   settings: FaceSettings
+  watch?: Watch
   /** errors that are nobody's fault outside, with the id the caller was given */
   onError(error: unknown, requestId: string): void
 }
@@ -35,48 +38,50 @@ const FIRST = randomBytes(4).toString('hex').toUpperCase()
 let count = 0
 
 /** S3 as a function from request to response: admits, routes, answers. Never rejects. */
-export function s3Face({ gate, settings, onError }: FaceOptions): Face {
-  return async request => {
+export function s3Face({ gate, settings, onError, watch }: FaceOptions): Face {
+  return async arrived => {
     const requestId = `${FIRST}${(++count).toString(16).toUpperCase().padStart(8, '0')}`
     const headers: [string, string][] = [['x-amz-request-id', requestId]]
+    const tally = { bytesIn: 0 }
+    const request = watch === undefined ? arrived : { ...arrived, body: counted(arrived.body, tally) }
+    let watched: Watched | undefined
     try {
+      watched = watch?.({ requestId, method: request.method, remote: request.remote ?? null })
       const target = parseTarget(request, settings.hostSuffix)
       const admission = await gate.admit(request, purposeOf(request, target))
+      await watched?.admit(admittedOf(request, target, admission))
       const call = { request, query: target.query, admission, store: admission.store, settings }
       const response = await route(call, target)
-      const { body } = response
+      const { status, body } = response
+      const end = (bytesOut: number): void => watched?.end({ status, code: null, ...tally, bytesOut })
+      if (body === null || body instanceof Uint8Array) end(body?.length ?? 0)
       const reported =
-        body === null || body instanceof Uint8Array ? body : reporting(body, error => onError(error, requestId))
+        body === null || body instanceof Uint8Array ? body : reporting(body, end, error => onError(error, requestId))
       return { ...response, headers: [...headers, ...response.headers], body: reported }
     } catch (error) {
       const answer = answerOf(error) ?? internalError
-      if (answer.status === 500) onError(error, requestId)
+      const { status, code } = answer
+      if (status === 500) onError(error, requestId)
       headers.push(...answer.headers)
-      if (request.method === 'HEAD' || answer.status === 304) return { status: answer.status, headers, body: null }
-      const body = Buffer.from(errorXml(answer, request.rawPath, requestId), 'utf8')
-      return { status: answer.status, headers: [...headers, ['content-type', 'application/xml']], body }
+      const silent = request.method === 'HEAD' || status === 304
+      const body = silent ? null : Buffer.from(errorXml(answer, request.rawPath, requestId), 'utf8')
+      watched?.end({ status, code, ...tally, bytesOut: body?.length ?? 0 })
+      return { status, headers: body === null ? headers : [...headers, ['content-type', 'application/xml']], body }
     }
   }
 }
 
-/** The same body; what breaks in the middle of it is told, as no answer can say it any more. */
-function reporting(body: AsyncIterable<Uint8Array>, report: (error: unknown) => void): AsyncIterable<Uint8Array> {
-  const source = body[Symbol.asyncIterator]()
-  const iterator: AsyncIterator<Uint8Array> = {
-    async next() {
-      try {
-        return await source.next()
-      } catch (error) {
-        report(error)
-        throw error
-      }
-    },
-    async return() {
-      await source.return?.()
-      return { done: true, value: undefined }
-    },
+function admittedOf(request: S3Request, target: Target, { principal }: Admission): Admitted {
+  const { bucket, key, query } = target
+  const [name] = subresources(query)
+  const length = header(request, 'x-amz-decoded-content-length') ?? header(request, 'content-length')
+  return {
+    verb: name === undefined ? request.method : `${request.method} ?${name}`,
+    bucket,
+    key,
+    principal,
+    length: length !== undefined && /^\d{1,15}$/.test(length) ? Number(length) : null,
   }
-  return { [Symbol.asyncIterator]: () => iterator }
 }
 
 /** Query fields that are no subresource: parameters of verbs below, and what SDKs add. */

@@ -31,12 +31,16 @@ export type World = {
   remove(): Promise<void>
 }
 
-export async function openWorld(decision: { readersSeeAcl: boolean } = { readersSeeAcl: false }): Promise<World> {
+export async function openWorld(
+  decision: { readersSeeAcl: boolean } = { readersSeeAcl: false },
+  log?: { keys: boolean },
+): Promise<World> {
   const fixture = await authorityFixture(decision)
   const directory = mkdtempSync(join(tmpdir(), 'sealift-acl-'))
   const clock = () => new Date(fixture.clock.now)
   const config = {
     ...decision,
+    ...(log && { log: { path: join(directory, 'activity.log'), ...log } }),
     directory,
     region: 'r1',
     clock,
@@ -74,7 +78,7 @@ export async function openWorld(decision: { readersSeeAcl: boolean } = { readers
       async function* stream() {
         yield bytes
       }
-      const answer = await world.hosted.face({ ...signed, body: stream() })
+      const answer = await world.hosted.face({ ...signed, body: stream(), remote: '192.0.2.1' })
       const text = await textOf(answer.body)
       const code = /<Code>(\w+)</.exec(text)?.[1] ?? ''
       return { status: answer.status, code, text, headers: new Map(answer.headers) }

@@ -97,3 +97,24 @@ export function needBytes(bytes: Uint8Array, offset: number, wanted: number, wha
 export function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
+
+/** Less is not worth a call: it goes with the next small collection. */
+const GIVEN_BACK_BYTES = 4096
+
+/**
+ * Gives the memory of bytes back at once that nobody reads any more. Collections look at what objects weigh, not at the buffers behind
+ * them, and let a hundred megabytes of those lie in every thread; and what was just given back is still in the processor's caches for
+ * the next. Only for bytes that the caller made, or was given to keep, and that no write or read under way still touches: all views of them
+ * are empty afterwards. A part of a larger buffer stays what it is.
+ */
+export function giveBack(bytes: Uint8Array): void {
+  if (bytes.byteLength >= GIVEN_BACK_BYTES && bytes.buffer.byteLength === bytes.byteLength) giveBackBuffer(bytes.buffer)
+}
+
+/** The same of a whole buffer, whichever part of it was used. */
+export function giveBackBuffer(buffer: ArrayBufferLike): void {
+  if (!(buffer instanceof ArrayBuffer) || buffer.byteLength < GIVEN_BACK_BYTES) return
+  // the trap: what `Buffer.from` and the like make of a few bytes lies in one of these, among others' bytes
+  if (buffer.byteLength === Buffer.poolSize) return
+  buffer.transfer(0)
+}

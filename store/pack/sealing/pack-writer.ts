@@ -1,5 +1,5 @@
 import { type FileHandle, open, rm } from 'node:fs/promises'
-import type { EpochId, PackId } from '../../../format/bytes.ts'
+import { type EpochId, giveBack, giveBackBuffer, type PackId } from '../../../format/bytes.ts'
 import { encodePackHeader, type PackHeader } from '../../../format/frame.ts'
 import { PACK_START, type WalkStart } from '../../../format/pack-walk.ts'
 import { StoreError } from '../../object-store.ts'
@@ -9,7 +9,7 @@ import type { PackReport } from './messages.ts'
 
 /** Where the next frame goes, and what it follows. */
 export type PackEnd = { offset: number; previous: Buffer; durable: number }
-/** Bytes to append as one run; `checksum` is that of the last chained frame in it. */
+/** Bytes to append as one run, in buffers of the run's own; `checksum` is that of the last chained frame in it. */
 export type Run<T> = { buffers: Buffer[]; checksum: Buffer; value: T }
 
 /** Written ahead of a commit and not synced: about as much as a disk takes in a tenth of a second. */
@@ -191,7 +191,10 @@ export class PackWriter {
       }
       // commit point: what this fdatasync covered is durable, and only now may anyone be told
       this.#durable = { length: last.end.offset, head: last.end.previous }
-      for (const each of batch) each.resolve()
+      for (const each of batch) {
+        for (const buffer of each.buffers) giveBackBuffer(buffer.buffer)
+        each.resolve()
+      }
     }
     this.#flushing = null
   }
@@ -244,6 +247,7 @@ async function writeAll(file: FileHandle, buffers: Buffer[], position: number): 
       if (left > 0) rest = [Buffer.concat(rest).subarray(bytesWritten)]
     }
   }
+  if (small) for (const each of vectors) giveBack(each)
 }
 
 function writeFault(cause: unknown, path: string): StoreError {

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { ownedAs } from '../own-body.ts'
 import { getAcl, listReferrers, putAcl } from './acl-verbs.ts'
 import {
   bucketLocation,
@@ -74,7 +75,7 @@ function reporting(body: AsyncIterable<Uint8Array>, report: (error: unknown) => 
       return { done: true, value: undefined }
     },
   }
-  return { [Symbol.asyncIterator]: () => iterator }
+  return ownedAs(body, { [Symbol.asyncIterator]: () => iterator })
 }
 
 /** Query fields that are no subresource: parameters of verbs below, and what SDKs add. */

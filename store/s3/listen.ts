@@ -9,6 +9,7 @@ import {
 import { createServer as createHttps } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { leaveBody } from '../object-store.ts'
+import { doneWith } from '../own-body.ts'
 import type { Face } from './face.ts'
 import type { S3Request, S3Response } from './message.ts'
 import { requestBody } from './request-body.ts'
@@ -121,7 +122,10 @@ async function send(options: ListenOptions, request: IncomingMessage, response: 
       if (request.socket.writableLength > 0) await taken(options, response, 'finish')
     } else {
       for await (const chunk of body) {
-        if (!response.write(chunk)) await taken(options, response, 'drain')
+        if (response.write(chunk)) continue
+        await taken(options, response, 'drain')
+        // all that was written is with the kernel now
+        doneWith(body, chunk)
       }
       response.end()
     }

@@ -147,13 +147,13 @@ export class Sealer {
     const contents = (async () => {
       await before
       const files = objects.flatMap(({ body }): SourceFile[] => ('path' in body ? [body] : []))
-      const read = files.length > 0 ? await this.#sources.readAll(files) : { room: bytes, each: [] }
+      const read = files.length > 0 ? await this.#sources.readAll(files) : null
       let next = 0
       const each = objects.map(({ body }) => {
         if (!('path' in body)) return bytes.subarray(body.offset, body.offset + body.length)
-        return read.each[next++] ?? new StoreError('source-unreadable', 'not read')
+        return read?.each[next++] ?? new StoreError('source-unreadable', 'not read')
       })
-      return { each, rooms: [bytes, read.room] }
+      return { each, rooms: read === null ? [bytes] : [bytes, read.room] }
     })()
     this.#reading = contents.catch(() => undefined)
     return contents

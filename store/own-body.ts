@@ -1,4 +1,5 @@
 import { giveBack } from '../format/bytes.ts'
+import { HeldBody } from './object-store.ts'
 
 /** A body whose pieces are made for the one who reads it, so that he may say when he is done with each. */
 export class OwnBody implements AsyncIterable<Uint8Array> {
@@ -20,5 +21,5 @@ export function ownedAs(body: AsyncIterable<Uint8Array>, pieces: AsyncIterable<U
 
 /** Gives back the memory of a piece of `body` where that is the reader's to give: nobody reads or writes it any more. */
 export function doneWith(body: AsyncIterable<Uint8Array>, piece: Uint8Array): void {
-  if (body instanceof OwnBody) giveBack(piece)
+  if (body instanceof OwnBody || body instanceof HeldBody) giveBack(piece)
 }

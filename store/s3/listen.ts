@@ -117,7 +117,7 @@ async function send(options: ListenOptions, request: IncomingMessage, response: 
   const { body } = answer
   try {
     if (body === null || body instanceof Uint8Array) {
-      response.end(body ?? undefined)
+      response.end(body ?? undefined, answer.sent)
       // most answers leave at once; what a slow client holds up is watched as a stream's pieces are
       if (request.socket.writableLength > 0) await taken(options, response, 'finish')
     } else {

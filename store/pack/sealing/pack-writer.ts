@@ -230,12 +230,13 @@ export class PackWriter {
 }
 
 const MAX_VECTORS = 512
-/** Many small buffers are copied together: a vector of them costs more than the copy. */
-const TOGETHER_BYTES = 4 << 20
+/** Buffers that are smaller on the whole are copied together: a vector of them costs more than the copy. */
+const SMALL_BYTES = 64 << 10
 
 async function writeAll(file: FileHandle, buffers: Buffer[], position: number): Promise<void> {
   let at = position
-  const small = buffers.length > 4 && buffers.reduce((sum, each) => sum + each.length, 0) <= TOGETHER_BYTES
+  const total = buffers.reduce((sum, each) => sum + each.length, 0)
+  const small = buffers.length > 4 && total <= buffers.length * SMALL_BYTES
   const vectors = small ? [Buffer.concat(buffers)] : buffers
   for (let first = 0; first < vectors.length; first += MAX_VECTORS) {
     let rest = vectors.slice(first, first + MAX_VECTORS)

@@ -121,3 +121,8 @@ function release(buffer: ArrayBufferLike): void {
   // what was given back already has no length
   if (buffer.byteLength >= GIVEN_BACK_BYTES && buffer instanceof ArrayBuffer) buffer.transfer(0)
 }
+
+/** A copy in memory of its own. What is posted to a thread takes the whole buffer along that it lies in: of a pool's slab all that lies there. */
+export function apart(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(bytes)
+}

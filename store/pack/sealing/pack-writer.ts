@@ -1,5 +1,5 @@
 import { type FileHandle, open, rm } from 'node:fs/promises'
-import { type EpochId, giveBack, giveBackBuffer, type PackId } from '../../../format/bytes.ts'
+import { apart, asBuffer, type EpochId, giveBack, giveBackBuffer, type PackId } from '../../../format/bytes.ts'
 import { encodePackHeader, type PackHeader } from '../../../format/frame.ts'
 import { PACK_START, type WalkStart } from '../../../format/pack-walk.ts'
 import { StoreError } from '../../object-store.ts'
@@ -72,9 +72,14 @@ export class PackWriter {
 
   /** What is on stable storage: length, and the checksum of the last frame before it; epochs that were not reported before. */
   report(): PackReport {
-    const epochs = [...this.epochs].slice(this.#reported)
+    const news = [...this.epochs].slice(this.#reported)
     this.#reported = this.epochs.size
-    return { ...this.#durable, failed: this.#failed !== null, doubtful: this.#doubtful, epochs }
+    const epochs = news.map(([id, start]): [EpochId, WalkStart] => [
+      id,
+      { ...start, previous: asBuffer(apart(start.previous)) },
+    ])
+    const { length, head } = this.#durable
+    return { length, head: apart(head), failed: this.#failed !== null, doubtful: this.#doubtful, epochs }
   }
 
   /** Answers of one pack go out in the order in which their runs went in, however long each still takes. */

@@ -1,5 +1,5 @@
 import { bodyLength, sealBody } from '../../../format/body.ts'
-import { asBuffer, type EpochId, giveBackBuffer, type PackId } from '../../../format/bytes.ts'
+import { apart, asBuffer, type EpochId, giveBackBuffer, type PackId } from '../../../format/bytes.ts'
 import { BLAKE3_256, digestOf, selfTestDigests } from '../../../format/digest.ts'
 import { DEFAULT_SEGMENT_BYTES } from '../../../format/floe.ts'
 import { BODY_HEAD_BYTES, encodeBodyHead, FRAME } from '../../../format/frame.ts'
@@ -188,7 +188,12 @@ export class Sealer {
         each.objectKey.fill(0)
         if (fault !== null) results[each.at] = refusedOf(fault)
       }
-      return { results: JSON.stringify(results), leaves: Buffer.concat(leaves), reached, report: writer.report() }
+      return {
+        results: JSON.stringify(results),
+        leaves: apart(Buffer.concat(leaves)),
+        reached,
+        report: writer.report(),
+      }
     })
   }
 
@@ -257,7 +262,7 @@ export class Sealer {
         const fault = await readBackFault(writer, { place: result.place, objectKey, plaintextLength })
         if (fault !== null) throw fault
       }
-      return { result, leaf, reached, report: writer.report() }
+      return { result, leaf: apart(leaf), reached, report: writer.report() }
     })
     objectKey.fill(0)
     this.#streams.delete(id)

@@ -1,9 +1,10 @@
 import { bodyLength } from './body.ts'
+import { giveBack } from './bytes.ts'
 import { CORE_HEADER_BYTES, floeAad, parseCoreHeader } from './core-header.ts'
 import { FormatError } from './fault.ts'
 import { Floe, SEGMENT_OVERHEAD, segmentCount } from './floe.ts'
 
-/** Reads `length` bytes at `offset` of the body; fewer only when the medium is cut short. */
+/** Reads `length` bytes at `offset` of the body, which are then the asker's; fewer only when the medium is cut short. */
 export type ReadBody = (offset: number, length: number) => Promise<Buffer>
 
 /** Segments read in one go: few calls for large ranges, bounded memory. */
@@ -30,6 +31,7 @@ export async function* openBody(
       const { start, length } = opening.place(first, last)
       const bytes = await read(start, length)
       for (const piece of opening.pieces(bytes, first, last)) yield piece
+      giveBack(bytes)
     }
   } finally {
     opening.close()
@@ -128,5 +130,8 @@ export async function checkBody(
   coreHeader: Uint8Array,
   plaintextLength: number,
 ): Promise<void> {
-  for await (const piece of openBody(read, objectKey, coreHeader, plaintextLength)) piece.fill(0)
+  for await (const piece of openBody(read, objectKey, coreHeader, plaintextLength)) {
+    piece.fill(0)
+    giveBack(piece)
+  }
 }

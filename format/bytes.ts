@@ -97,3 +97,32 @@ export function needBytes(bytes: Uint8Array, offset: number, wanted: number, wha
 export function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
+
+/** Less is not worth a call: it goes with the next small collection. */
+const GIVEN_BACK_BYTES = 4096
+
+/**
+ * Gives the memory of bytes back at once that nobody reads any more. Collections look at what objects weigh, not at the buffers behind
+ * them, and let a hundred megabytes of those lie in every thread; and what was just given back is still in the processor's caches for
+ * the next. Only for bytes that the caller made, or was given to keep, and that no write or read under way still touches: all views of them
+ * are empty afterwards. A part of a larger buffer stays what it is, so what Node cuts from its pool is safe.
+ */
+export function giveBack(bytes: Uint8Array): void {
+  if (bytes.byteLength === bytes.buffer.byteLength) release(bytes.buffer)
+}
+
+/** The same of a whole buffer, whichever part of it was used. */
+export function giveBackBuffer(buffer: ArrayBufferLike): void {
+  // the trap: a slab of Node's pool, where small buffers of others lie side by side
+  if (buffer.byteLength !== Buffer.poolSize) release(buffer)
+}
+
+function release(buffer: ArrayBufferLike): void {
+  // what was given back already has no length
+  if (buffer.byteLength >= GIVEN_BACK_BYTES && buffer instanceof ArrayBuffer) buffer.transfer(0)
+}
+
+/** A copy in memory of its own. What is posted to a thread takes the whole buffer along that it lies in: of a pool's slab all that lies there. */
+export function apart(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(bytes)
+}

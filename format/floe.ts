@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject } from 'node:crypto'
-import { asBuffer, equalBytes, writeLength, zeroes } from './bytes.ts'
+import { asBuffer, equalBytes, giveBack, writeLength, zeroes } from './bytes.ts'
 import { FormatError } from './fault.ts'
 import { expand } from './kdf.ts'
 import { fillRandom } from './random.ts'
@@ -124,6 +124,7 @@ export class Floe {
     const { text, tag } = this.#seal(index, plaintext, final, out.subarray(offset, nonceEnd))
     text.copy(out, nonceEnd)
     tag.copy(out, nonceEnd + text.length)
+    giveBack(text)
     return plaintext.length + SEGMENT_OVERHEAD
   }
 

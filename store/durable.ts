@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { doneWith } from './own-body.ts'
 
 /** The one room of durable system calls: what a resolved promise here promises, a power cut does not take back. */
 
@@ -80,6 +81,7 @@ export async function writeStreamDurable(path: string, body: AsyncIterable<Uint8
     for await (const chunk of body) {
       await writeAll(file, chunk)
       size += chunk.length
+      doneWith(body, chunk)
     }
     // fsync: content
     await file.sync()

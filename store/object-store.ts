@@ -147,7 +147,7 @@ export function wantedOf(wanted: Wanted | WantedOf | undefined, record: ObjectRe
  */
 export type ObjectRead = { record: ObjectRecord; body: AsyncIterable<Uint8Array> }
 
-/** A body that lies in memory whole, as small ones do: who can take it so need not iterate. */
+/** A body that lies in memory whole, made for its reader, as small ones do: who can take it so need not iterate. */
 export class HeldBody implements AsyncIterable<Uint8Array> {
   readonly bytes: Uint8Array
 

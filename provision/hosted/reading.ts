@@ -6,6 +6,7 @@ import { FormatError } from '../../format/fault.ts'
 import type { KeyRelease, Principal, StoredObject } from '../../format/release.ts'
 import type { BlobReader } from '../../store/blobs.ts'
 import { type ByteRange, HeldBody, StoreError } from '../../store/object-store.ts'
+import { OwnBody } from '../../store/own-body.ts'
 import { slicesOf } from '../../store/pack/pack-reader.ts'
 import { SMALL_READ_BYTES } from '../../store/range-file.ts'
 import type { BodyRow, Change, Database, ObjectRow, PartRow } from '../database/hosted-schema.ts'
@@ -180,7 +181,7 @@ function over(shelf: Shelf, pieces: Piece[], free: () => void): AsyncIterable<Ui
       return { done: true, value: undefined }
     },
   }
-  return { [Symbol.asyncIterator]: () => iterator }
+  return new OwnBody({ [Symbol.asyncIterator]: () => iterator })
 }
 
 async function* plaintext(shelf: Shelf, pieces: Piece[]): AsyncGenerator<Uint8Array> {

@@ -5,6 +5,7 @@ import { BLAKE3_256, startDigest } from '../../format/digest.ts'
 import type { EnvelopeKind } from '../../format/envelope.ts'
 import { encodeMetadata, type ObjectMetadata } from '../../format/metadata.ts'
 import type { KeyRelease, ObjectPlace, StoredObject, Wrapped } from '../../format/release.ts'
+import { doneWith, OwnBody } from '../../store/own-body.ts'
 import { asked } from './release-fault.ts'
 import type { Shelf } from './shelf.ts'
 
@@ -31,13 +32,14 @@ export async function sealToBlob(shelf: Shelf, body: AsyncIterable<Uint8Array>):
     for await (const chunk of body) {
       source.update(chunk)
       yield* sealer.push(chunk)
+      doneWith(body, chunk)
     }
     const end = sealer.finish()
     done.summary = end.summary
     yield* end.sealed
   }
   try {
-    const { blob, size } = await shelf.blobs.write(sealed())
+    const { blob, size } = await shelf.blobs.write(new OwnBody(sealed()))
     if (done.summary === undefined) throw new RangeError('a blob was written without its end')
     return {
       blob: { id: blob, size },

@@ -1,5 +1,6 @@
 import { open } from 'node:fs/promises'
 import { setImmediate as turn } from 'node:timers/promises'
+import { giveBack } from '../../format/bytes.ts'
 import { CORE_HEADER_BYTES, parseCoreHeader } from '../../format/core-header.ts'
 import { digestOf, startDigest } from '../../format/digest.ts'
 import { COMPOSITE, type Envelope, parseEnvelope } from '../../format/envelope.ts'
@@ -156,6 +157,7 @@ async function checkBody(
       // the next is read while this one is hashed
       if (at < envelope.bodyLength) ahead = pieceAt(at)
       hasher.update(piece)
+      giveBack(piece)
     }
     digest = hasher.digest()
   }

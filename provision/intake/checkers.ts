@@ -17,7 +17,7 @@ export type Checkers = {
 
 const THREADS_MAX = 2
 /** Heap of a thread, MiB: windows and rows lie outside of it. */
-const LIMITS = { maxYoungGenerationSizeMb: 16, maxOldGenerationSizeMb: 48 }
+const LIMITS = { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 48 }
 
 export function openCheckers(work: Work): Checkers {
   const bytes = work.last.packs.reduce((sum, pack) => sum + pack.length, 0)

@@ -11,7 +11,7 @@ const JUMP_BYTES = 4096
  * (over a large body's segments) reads little; what is large, or lies further back, is read apart and the window stays where it is.
  *
  * What it gives is valid till the window moves on: its memory is used again, since new memory for each would have the collector run for
- * every few of them. Only reads that reach behind the window's end move it.
+ * every few of them. Only reads that reach behind the window's end move it. What is read apart is the asker's.
  */
 export function readingOn(file: FileHandle): ReadAt {
   const window = Buffer.allocUnsafeSlow(BEHIND_BYTES + WINDOW_BYTES)

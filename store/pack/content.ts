@@ -1,8 +1,10 @@
 import { newId, type ObjectId } from '../../format/bytes.ts'
 import { StoreError } from '../object-store.ts'
+import { doneWith } from '../own-body.ts'
 import type { Engine, Landed } from './engine.ts'
 import type { OpenPack } from './open-pack.ts'
 import type { Label, SourceFile } from './sealing/messages.ts'
+import type { WholeBody } from './sealing/whole-queue.ts'
 
 /** Content that is ready to be committed under a label. */
 export type Content = {
@@ -32,13 +34,17 @@ export async function takeIn(engine: Engine, body: AsyncIterable<Uint8Array>, ma
       mayWrite()
       if (stream !== null) {
         await stream.push(piece)
+        doneWith(body, piece)
         continue
       }
       buffers.push(piece)
       held += piece.length
       if (held <= WHOLE_BYTES) continue
       stream = await Stream.begin(engine)
-      for (const each of buffers) await stream.push(each)
+      for (const each of buffers) {
+        await stream.push(each)
+        doneWith(body, each)
+      }
       buffers = []
     }
     if (stream !== null) return await stream.end()
@@ -46,7 +52,7 @@ export async function takeIn(engine: Engine, body: AsyncIterable<Uint8Array>, ma
     await stream?.abort()
     throw error
   }
-  return wholeContent(engine, held, { buffers })
+  return wholeContent(engine, held, { buffers, from: body })
 }
 
 /**
@@ -74,7 +80,7 @@ export async function takeFile(
   }
 }
 
-function wholeContent(engine: Engine, length: number, body: { buffers: Uint8Array[] } | { file: SourceFile }): Content {
+function wholeContent(engine: Engine, length: number, body: WholeBody): Content {
   return {
     length,
     commit: label => engine.commitWhole({ ...label, objectId: newId<ObjectId>() }, body, length),

@@ -16,10 +16,9 @@ import type { PackSet } from './pack-set.ts'
 import { newObjectKey, type ToCommit } from './sealed-object.ts'
 import { commitOf } from './sealing/commit-of.ts'
 import type { Committed, Label, Reached, SourceFile } from './sealing/messages.ts'
-import { WholeQueue } from './sealing/whole-queue.ts'
+import { type WholeBody, WholeQueue } from './sealing/whole-queue.ts'
 
 /** What is at hand whole. */
-type WholeBody = { buffers: Uint8Array[] } | { file: SourceFile }
 /** A label before the object has its place in the order. */
 type Unplaced = Omit<Label, 'sequence' | 'committedAt' | 'epoch'>
 /** An object that is committed and in the index. */

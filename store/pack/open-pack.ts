@@ -1,4 +1,4 @@
-import { asBuffer, type EpochId, type PackId } from '../../format/bytes.ts'
+import { apart, asBuffer, type EpochId, type PackId } from '../../format/bytes.ts'
 import type { PackHeader } from '../../format/frame.ts'
 import type { WalkStart } from '../../format/pack-walk.ts'
 import type { Drive } from './drive.ts'
@@ -78,7 +78,7 @@ export class OpenPack {
         epochs,
         epoch: epoch?.id ?? null,
         type,
-        payload,
+        payload: apart(payload),
       })
       this.learn(report)
       return { offset, reached }

@@ -1,6 +1,6 @@
 import type { KeyObject } from 'node:crypto'
 import { openBody, openHeldBody } from '../../format/body-opening.ts'
-import type { EpochId } from '../../format/bytes.ts'
+import { type EpochId, giveBack } from '../../format/bytes.ts'
 import { CORE_HEADER_BYTES, coreHeaderHash } from '../../format/core-header.ts'
 import { startDigest } from '../../format/digest.ts'
 import {
@@ -15,6 +15,7 @@ import { deriveEpochKeys } from '../../format/epoch-key.ts'
 import { BODY_HEAD_BYTES, FRAME_HEAD_BYTES, openFrame, parseCommit } from '../../format/frame.ts'
 import type { Index } from '../index-store.ts'
 import { type ByteRange, HeldBody, StoreError } from '../object-store.ts'
+import { OwnBody } from '../own-body.ts'
 import { SMALL_READ_BYTES } from '../range-file.ts'
 import type { EpochSource, PackOwner } from './epoch-source.ts'
 import type { LiveEpoch } from './epochs.ts'
@@ -110,7 +111,7 @@ export class PackReader {
       return new HeldBody(this.#openHeld(wrapKey, envelope, body, { bucket, key }, range))
     }
     const envelope = await this.envelopeAt(place)
-    if (envelope.kind !== COMPOSITE) return this.#openSingle(place, envelope, { bucket, key }, range)
+    if (envelope.kind !== COMPOSITE) return new OwnBody(await this.#openSingle(place, envelope, { bucket, key }, range))
     const wrapKey = await this.wrapKeyOf(envelope.kekId)
     const context = contextOf(this.#owner, { bucket, key }, envelope.objectId)
     // authenticates the list
@@ -120,7 +121,7 @@ export class PackReader {
     if (first === undefined) return emptyBody()
     // the first part's key is asked for now, so that a refusal comes before the first byte
     await this.wrapKeyOf((await this.envelopeAt(this.#partPlace(first.part))).kekId)
-    return this.#openParts(slices, { bucket, key })
+    return new OwnBody(this.#openParts(slices, { bucket, key }))
   }
 
   #partPlace(part: CompositePart): Place {
@@ -194,15 +195,21 @@ export class PackReader {
       return how
     }
     try {
-      for await (const piece of await this.#openSingle(place, envelope, name, null)) piece.fill(0)
+      for await (const piece of await this.#openSingle(place, envelope, name, null)) {
+        piece.fill(0)
+        giveBack(piece)
+      }
       return 'tags'
     } catch (error) {
       if (!(error instanceof StoreError) || error.fault !== 'invalid-state') throw error
     }
     const hasher = startDigest(envelope.digestId)
     const bodyAt = place.bodyOffset + BODY_HEAD_BYTES
-    for (let at = 0; at < envelope.bodyLength; at += CHECK_BYTES)
-      hasher.update(await this.#packs.read(place.pack, bodyAt + at, Math.min(CHECK_BYTES, envelope.bodyLength - at)))
+    for (let at = 0; at < envelope.bodyLength; at += CHECK_BYTES) {
+      const piece = await this.#packs.read(place.pack, bodyAt + at, Math.min(CHECK_BYTES, envelope.bodyLength - at))
+      hasher.update(piece)
+      giveBack(piece)
+    }
     if (!hasher.digest().equals(envelope.digest))
       throw new StoreError('damaged', `object ${envelope.objectId}: the drive does not give back what was sealed`)
     return 'digest'

@@ -9,6 +9,7 @@ import {
 import { createServer as createHttps } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { leaveBody } from '../object-store.ts'
+import { doneWith } from '../own-body.ts'
 import type { Face } from './face.ts'
 import type { S3Request, S3Response } from './message.ts'
 import { requestBody } from './request-body.ts'
@@ -116,12 +117,15 @@ async function send(options: ListenOptions, request: IncomingMessage, response: 
   const { body } = answer
   try {
     if (body === null || body instanceof Uint8Array) {
-      response.end(body ?? undefined)
+      response.end(body ?? undefined, answer.sent)
       // most answers leave at once; what a slow client holds up is watched as a stream's pieces are
       if (request.socket.writableLength > 0) await taken(options, response, 'finish')
     } else {
       for await (const chunk of body) {
-        if (!response.write(chunk)) await taken(options, response, 'drain')
+        if (response.write(chunk)) continue
+        await taken(options, response, 'drain')
+        // all that was written is with the kernel now
+        doneWith(body, chunk)
       }
       response.end()
     }

@@ -20,6 +20,8 @@ export type S3Response = {
   headers: [name: string, value: string][]
   /** null: none. Of a stream, `content-length` is among the headers. */
   body: Uint8Array | AsyncIterable<Uint8Array> | null
+  /** called when the last of a body at hand is with the kernel */
+  sent?: () => void
 }
 
 /** First value of a header by lower-case name; `undefined` when absent. */

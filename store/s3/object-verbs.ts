@@ -6,6 +6,7 @@ import {
   type ObjectRecord,
   type ObjectStore,
 } from '../object-store.ts'
+import { doneWith } from '../own-body.ts'
 import { checkAskedAcl } from './acl-verbs.ts'
 import { checksumHeaders, objectHeaders, readAttributes } from './attributes.ts'
 import { emptyResponse, type ObjectCall, xmlResponse } from './call.ts'
@@ -64,7 +65,7 @@ export async function getObject(call: ObjectCall): Promise<S3Response> {
   const { status, headers, length } = found.head
   if (length === null) return { status, headers, body: null }
   const { body } = read
-  if (body instanceof HeldBody) return { status, headers, body: body.bytes }
+  if (body instanceof HeldBody) return { status, headers, body: body.bytes, sent: () => doneWith(body, body.bytes) }
   return { status, headers: [...headers, contentLength(length)], body }
 }
 

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { AccessError } from '../../access/fault.ts'
 import type { Checksum, ChecksumName, Finished } from '../object-store.ts'
+import { ownedAs } from '../own-body.ts'
 import { chunkedMode, decodeChunked } from './aws-chunked.ts'
 import { checksumBytes, checksumNames, startChecksum } from './checksum.ts'
 import { S3Error } from './fault.ts'
@@ -62,7 +63,7 @@ export async function openPayload(
     }
   }
   return {
-    body: body(),
+    body: ownedAs(bytes, body()),
     length,
     finish() {
       if (sha256 && sha256.digest('hex') !== declared) {

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import { OwnBody } from '../own-body.ts'
 
 export type BodyLimits = {
   /** a body that brings nothing for this long is cut */
@@ -17,12 +18,9 @@ const AHEAD_BYTES = 256 << 10
  *
  * @param start - called when the body is first asked for
  */
-export function requestBody(
-  request: IncomingMessage,
-  limits: BodyLimits,
-  start: () => void,
-): AsyncIterable<Uint8Array> {
-  return { [Symbol.asyncIterator]: () => new BodyIterator(request, limits, start) }
+export function requestBody(request: IncomingMessage, limits: BodyLimits, start: () => void): OwnBody {
+  // the parser gives each piece memory of its own, and forgets it
+  return new OwnBody({ [Symbol.asyncIterator]: () => new BodyIterator(request, limits, start) })
 }
 
 class BodyIterator implements AsyncIterator<Uint8Array> {

@@ -1,8 +1,11 @@
+import { ownedAs } from '../own-body.ts'
+
 /** The same body, its bytes added up. */
-export async function* counted(
-  body: AsyncIterable<Uint8Array>,
-  tally: { bytesIn: number },
-): AsyncGenerator<Uint8Array> {
+export function counted(body: AsyncIterable<Uint8Array>, tally: { bytesIn: number }): AsyncIterable<Uint8Array> {
+  return ownedAs(body, adding(body, tally))
+}
+
+async function* adding(body: AsyncIterable<Uint8Array>, tally: { bytesIn: number }): AsyncGenerator<Uint8Array> {
   for await (const chunk of body) {
     tally.bytesIn += chunk.length
     yield chunk
@@ -41,5 +44,5 @@ export function reporting(
       return { done: true, value: undefined }
     },
   }
-  return { [Symbol.asyncIterator]: () => iterator }
+  return ownedAs(body, { [Symbol.asyncIterator]: () => iterator })
 }

@@ -1,4 +1,4 @@
-import type { EpochId } from '../../../format/bytes.ts'
+import { apart, type EpochId } from '../../../format/bytes.ts'
 import type { LiveEpoch } from '../epochs.ts'
 import type { SealingCall, SealingCalls, SealingEpoch, SealingOwner } from './messages.ts'
 import { type SealingThread, sealInProcess, startSealingThread } from './sealing-thread.ts'
@@ -54,7 +54,7 @@ export class Lane {
     for (const { id, keys, frame } of epochs) {
       if (this.#known.has(id)) continue
       this.#known.add(id)
-      out.push({ id, wrapKey: keys.wrapKey, metadataKey: keys.metadataKey, frame })
+      out.push({ id, wrapKey: keys.wrapKey, metadataKey: keys.metadataKey, frame: apart(frame) })
     }
     return out
   }

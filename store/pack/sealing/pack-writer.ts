@@ -1,5 +1,5 @@
 import { type FileHandle, open, rm } from 'node:fs/promises'
-import type { EpochId, PackId } from '../../../format/bytes.ts'
+import { apart, asBuffer, type EpochId, giveBack, giveBackBuffer, type PackId } from '../../../format/bytes.ts'
 import { encodePackHeader, type PackHeader } from '../../../format/frame.ts'
 import { PACK_START, type WalkStart } from '../../../format/pack-walk.ts'
 import { StoreError } from '../../object-store.ts'
@@ -9,7 +9,7 @@ import type { PackReport } from './messages.ts'
 
 /** Where the next frame goes, and what it follows. */
 export type PackEnd = { offset: number; previous: Buffer; durable: number }
-/** Bytes to append as one run; `checksum` is that of the last chained frame in it. */
+/** Bytes to append as one run, in buffers of the run's own; `checksum` is that of the last chained frame in it. */
 export type Run<T> = { buffers: Buffer[]; checksum: Buffer; value: T }
 
 /** Written ahead of a commit and not synced: about as much as a disk takes in a tenth of a second. */
@@ -72,9 +72,14 @@ export class PackWriter {
 
   /** What is on stable storage: length, and the checksum of the last frame before it; epochs that were not reported before. */
   report(): PackReport {
-    const epochs = [...this.epochs].slice(this.#reported)
+    const news = [...this.epochs].slice(this.#reported)
     this.#reported = this.epochs.size
-    return { ...this.#durable, failed: this.#failed !== null, doubtful: this.#doubtful, epochs }
+    const epochs = news.map(([id, start]): [EpochId, WalkStart] => [
+      id,
+      { ...start, previous: asBuffer(apart(start.previous)) },
+    ])
+    const { length, head } = this.#durable
+    return { length, head: apart(head), failed: this.#failed !== null, doubtful: this.#doubtful, epochs }
   }
 
   /** Answers of one pack go out in the order in which their runs went in, however long each still takes. */
@@ -191,7 +196,10 @@ export class PackWriter {
       }
       // commit point: what this fdatasync covered is durable, and only now may anyone be told
       this.#durable = { length: last.end.offset, head: last.end.previous }
-      for (const each of batch) each.resolve()
+      for (const each of batch) {
+        for (const buffer of each.buffers) giveBackBuffer(buffer.buffer)
+        each.resolve()
+      }
     }
     this.#flushing = null
   }
@@ -227,12 +235,13 @@ export class PackWriter {
 }
 
 const MAX_VECTORS = 512
-/** Many small buffers are copied together: a vector of them costs more than the copy. */
-const TOGETHER_BYTES = 4 << 20
+/** Buffers that are smaller on the whole are copied together: a vector of them costs more than the copy. */
+const SMALL_BYTES = 64 << 10
 
 async function writeAll(file: FileHandle, buffers: Buffer[], position: number): Promise<void> {
   let at = position
-  const small = buffers.length > 4 && buffers.reduce((sum, each) => sum + each.length, 0) <= TOGETHER_BYTES
+  const total = buffers.reduce((sum, each) => sum + each.length, 0)
+  const small = buffers.length > 4 && total <= buffers.length * SMALL_BYTES
   const vectors = small ? [Buffer.concat(buffers)] : buffers
   for (let first = 0; first < vectors.length; first += MAX_VECTORS) {
     let rest = vectors.slice(first, first + MAX_VECTORS)
@@ -244,6 +253,7 @@ async function writeAll(file: FileHandle, buffers: Buffer[], position: number): 
       if (left > 0) rest = [Buffer.concat(rest).subarray(bytesWritten)]
     }
   }
+  if (small) for (const each of vectors) giveBack(each)
 }
 
 function writeFault(cause: unknown, path: string): StoreError {

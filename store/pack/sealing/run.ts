@@ -1,5 +1,6 @@
-import type { EpochId } from '../../../format/bytes.ts'
+import { apart, type EpochId } from '../../../format/bytes.ts'
 import { encodeFrame, FRAME } from '../../../format/frame.ts'
+import type { Reached } from './messages.ts'
 import type { PackEnd, PackWriter, Run } from './pack-writer.ts'
 
 const CHUNK_BYTES = 1 << 20
@@ -67,8 +68,8 @@ export class RunBuilder {
     return { buffers: this.#buffers, checksum: this.#previous, value }
   }
 
-  get reached(): { offset: number; head: Buffer } {
-    return { offset: this.#offset, head: this.#previous }
+  get reached(): Reached {
+    return { offset: this.#offset, head: apart(this.#previous) }
   }
 
   #closeChunk(): void {

@@ -1,5 +1,5 @@
 import { bodyLength, sealBody } from '../../../format/body.ts'
-import { asBuffer, type EpochId, type PackId } from '../../../format/bytes.ts'
+import { apart, asBuffer, type EpochId, giveBackBuffer, type PackId } from '../../../format/bytes.ts'
 import { BLAKE3_256, digestOf, selfTestDigests } from '../../../format/digest.ts'
 import { DEFAULT_SEGMENT_BYTES } from '../../../format/floe.ts'
 import { BODY_HEAD_BYTES, encodeBodyHead, FRAME } from '../../../format/frame.ts'
@@ -28,6 +28,9 @@ import { SealingStream } from './stream.ts'
 const BODY_HEAD = encodeBodyHead()
 
 type Handlers = { [K in SealingCall]: (request: SealingCalls[K]['request']) => Promise<SealingCalls[K]['reply']> }
+
+/** In the order of the objects, and the memory that they lie in. */
+type Contents = { each: (Buffer | StoreError)[]; rooms: Buffer[] }
 
 /**
  * Seals, writes and syncs. What a sealing thread does; knows packs and keys of epochs, and nothing of names taken, order or rows.
@@ -62,7 +65,10 @@ export class Sealer {
       // written by this store's own queue
       const objects = JSON.parse(text) as WholeObject[]
       const contents = await this.#contents(asBuffer(bytes), objects)
-      return this.#seal(this.#writer(pack), objects, contents)
+      const sealed = this.#seal(this.#writer(pack), objects, contents.each)
+      // all is sealed now, and being written
+      for (const room of contents.rooms) giveBackBuffer(room.buffer)
+      return sealed
     },
     begin: async ({ stream, pack, objectId }) => {
       this.#streams.set(stream, new SealingStream(this.#owner, this.#writer(pack), objectId))
@@ -136,17 +142,18 @@ export class Sealer {
   }
 
   /** One call's after the other's: what was given first goes into the pack first. */
-  #contents(bytes: Buffer, objects: WholeObject[]): Promise<(Buffer | StoreError)[]> {
+  #contents(bytes: Buffer, objects: WholeObject[]): Promise<Contents> {
     const before = this.#reading
     const contents = (async () => {
       await before
       const files = objects.flatMap(({ body }): SourceFile[] => ('path' in body ? [body] : []))
-      const read = files.length > 0 ? await this.#sources.readAll(files) : []
+      const read = files.length > 0 ? await this.#sources.readAll(files) : null
       let next = 0
-      return objects.map(({ body }) => {
+      const each = objects.map(({ body }) => {
         if (!('path' in body)) return bytes.subarray(body.offset, body.offset + body.length)
-        return read[next++] ?? new StoreError('source-unreadable', 'not read')
+        return read?.each[next++] ?? new StoreError('source-unreadable', 'not read')
       })
+      return { each, rooms: read === null ? [bytes] : [bytes, read.room] }
     })()
     this.#reading = contents.catch(() => undefined)
     return contents
@@ -181,7 +188,12 @@ export class Sealer {
         each.objectKey.fill(0)
         if (fault !== null) results[each.at] = refusedOf(fault)
       }
-      return { results: JSON.stringify(results), leaves: Buffer.concat(leaves), reached, report: writer.report() }
+      return {
+        results: JSON.stringify(results),
+        leaves: apart(Buffer.concat(leaves)),
+        reached,
+        report: writer.report(),
+      }
     })
   }
 
@@ -250,7 +262,7 @@ export class Sealer {
         const fault = await readBackFault(writer, { place: result.place, objectKey, plaintextLength })
         if (fault !== null) throw fault
       }
-      return { result, leaf, reached, report: writer.report() }
+      return { result, leaf: apart(leaf), reached, report: writer.report() }
     })
     objectKey.fill(0)
     this.#streams.delete(id)

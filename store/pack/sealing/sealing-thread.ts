@@ -20,7 +20,7 @@ export interface SealingThread {
 }
 
 /** Heap of a thread, MiB: its buffers lie outside of it. */
-const LIMITS = { maxYoungGenerationSizeMb: 16, maxOldGenerationSizeMb: 48 }
+const LIMITS = { maxYoungGenerationSizeMb: 3, maxOldGenerationSizeMb: 48 }
 
 type Waiting = { resolve: (reply: unknown) => void; reject: (error: StoreError) => void }
 

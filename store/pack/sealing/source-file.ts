@@ -1,5 +1,6 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
+import { giveBackBuffer } from '../../../format/bytes.ts'
 import { StoreError } from '../../object-store.ts'
 import type { SourceFile } from './messages.ts'
 
@@ -15,8 +16,8 @@ export class SourceReader {
   /** moving average, ms a file */
   #average = 0
 
-  /** Contents in order; what cannot be had is an error in its place. */
-  async readAll(files: readonly SourceFile[]): Promise<(Buffer | StoreError)[]> {
+  /** Contents in order, in one room; what cannot be had is an error in its place. */
+  async readAll(files: readonly SourceFile[]): Promise<{ room: Buffer; each: (Buffer | StoreError)[] }> {
     const out: (Buffer | StoreError)[] = []
     const room = Buffer.allocUnsafeSlow(files.reduce((sum, each) => sum + each.length, 0))
     let filled = 0
@@ -41,7 +42,7 @@ export class SourceReader {
         at++
       }
     }
-    return out
+    return { room, each: out }
   }
 
   #note(ms: number): void {
@@ -76,6 +77,7 @@ async function readApart(file: SourceFile, bytes: Buffer): Promise<Buffer | Stor
       const piece = await reader.next(file.length - done)
       piece.copy(bytes, done)
       done += piece.length
+      giveBackBuffer(piece.buffer)
     }
     await reader.finish()
     return bytes
@@ -113,7 +115,7 @@ export class SourceStream {
   }
 
   /**
-   * At most `atMost` bytes, at least one.
+   * At most `atMost` bytes, at least one, in a buffer of their own.
    * @throws StoreError "source-changed" | "source-unreadable"
    */
   async next(atMost = CHUNK_BYTES): Promise<Buffer> {

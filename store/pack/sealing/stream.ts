@@ -1,5 +1,5 @@
 import { BodySealer, type BodySummary } from '../../../format/body.ts'
-import type { ObjectId } from '../../../format/bytes.ts'
+import { giveBack, giveBackBuffer, type ObjectId } from '../../../format/bytes.ts'
 import { BLAKE3_256, type Hasher, startDigest } from '../../../format/digest.ts'
 import { encodeBodyHead } from '../../../format/frame.ts'
 import { StoreError } from '../../object-store.ts'
@@ -33,11 +33,15 @@ export class SealingStream {
     return this.#sealer.coreHeader
   }
 
-  /** Resolves when the drive has taken what came before: one piece is written while the next is sealed. */
+  /**
+   * Resolves when the drive has taken what came before: one piece is written while the next is sealed.
+   * @param bytes - of a buffer that is the stream's now
+   */
   async push(bytes: Uint8Array): Promise<void> {
     this.#source.update(bytes)
     const before = this.#writing
     this.#write(this.#sealer.push(bytes))
+    giveBackBuffer(bytes.buffer)
     await before
   }
 
@@ -48,6 +52,7 @@ export class SealingStream {
     this.#writing = (async () => {
       await before
       await after
+      for (const each of sealed) giveBack(each)
     })()
     after.catch(() => undefined)
     this.#writing.catch(() => undefined)

@@ -1,16 +1,20 @@
 import { asBuffer } from '../../../format/bytes.ts'
 import { StoreError } from '../../object-store.ts'
+import { doneWith } from '../../own-body.ts'
 import type { LiveEpoch } from '../epochs.ts'
 import type { OpenPack } from '../open-pack.ts'
 import type { PackSet } from '../pack-set.ts'
 import type { Lane } from './lane.ts'
 import type { Committed, Label, Reached, Refused, SourceFile, WholeObject } from './messages.ts'
 
+/** A small content: what came of the body `from`, or where it lies. */
+export type WholeBody = { buffers: Uint8Array[]; from: AsyncIterable<Uint8Array> } | { file: SourceFile }
+
 /** An object at hand whole that waits for its turn. */
 export type WaitingObject = {
   label: Label
   epoch: LiveEpoch
-  body: { buffers: Uint8Array[] } | { file: SourceFile }
+  body: WholeBody
   bytes: number
   /** Called in the order of the pack, before anyone is told. */
   done: (committed: Committed, leaf: Buffer) => void
@@ -117,6 +121,7 @@ export class WholeQueue {
       for (const each of body.buffers) {
         bytes.set(each, at)
         at += each.length
+        doneWith(body.from, each)
       }
       return { ...label, body: { offset, length } }
     })

@@ -34,7 +34,7 @@ async function heardBy(count: number, queue: WholeQueue, done: (leaf: Buffer) =>
       queue.add({
         label: { kind: OBJECT, objectId: newId(), epoch: newId(), sequence: 1, committedAt: 0, metadata },
         epoch: {} as WaitingObject['epoch'],
-        body: { buffers: [Buffer.of(1)] },
+        body: { buffers: [Buffer.of(1)], from: { async *[Symbol.asyncIterator]() {} } },
         bytes: 1,
         done: (_, leaf) => {
           done(leaf)

@@ -209,6 +209,9 @@ export const RELEASE_FAULTS = [
   'ambiguous-email',
   'other-owner',
   'invalid-acl-object',
+  'malformed-policy', // a form's policy that is none
+  'policy', // a form that its policy does not allow; the message says why, to whoever sent it
+  'malformed-form',
   'unavailable', // the token is away: try again
 ] as const
 export type ReleaseFault = (typeof RELEASE_FAULTS)[number]

@@ -1,5 +1,6 @@
 import { type ChunkClaim, chainHolds } from '../../access/chunk-claim.ts'
 import { AccessError } from '../../access/fault.ts'
+import { parseFormSignature } from '../../access/form-signature.ts'
 import { type Proof, parseProof } from '../../access/proof.ts'
 import { FormatError } from '../../format/fault.ts'
 import type { KeyRelease, Principal } from '../../format/release.ts'
@@ -19,10 +20,12 @@ const SEEN_MAX = 10_000
 export function hostedGate(options: {
   release: KeyRelease
   store: (caller: BoundCaller) => ObjectStore
+  /** of nobody, with a form that says what is asked for */
+  formStore: (form: Uint8Array) => ObjectStore
   /** gives objects on a proof that it hands to the authority itself */
   reading: (unjudged: Unjudged) => ObjectStore
 }): Gate {
-  const { release, store, reading } = options
+  const { release, store, formStore, reading } = options
   /** whose an access key was when it was judged last */
   const seen = new Map<string, Principal>()
   const note = (principal: Principal): void => {
@@ -31,6 +34,12 @@ export function hostedGate(options: {
     if (seen.size > SEEN_MAX && oldest !== undefined) seen.delete(oldest)
   }
   return {
+    async admitForm(bucket, fields) {
+      const proof = encodeProof({ kind: 'policy', bucket, fields: [...fields] })
+      if (parseFormSignature(fields) === null) return { principal: null, store: formStore(proof), payload: null }
+      const principal = await asked(release.authenticate(proof))
+      return { principal: shown(principal), store: store({ proof, principal }), payload: null }
+    },
     async admit(request, purpose) {
       const proof = parseProof(request)
       if (proof === null) return { principal: null, store: store(null), payload: null }

@@ -26,6 +26,7 @@ import { intakeOf } from './intake.ts'
 import { jobsOf } from './jobs.ts'
 import { membershipsOf } from './memberships.ts'
 import { objectsOf } from './objects.ts'
+import { policyProofsOf } from './policy-proofs.ts'
 import { proofsOf } from './proofs.ts'
 import { releaseVerbs } from './release.ts'
 import { signedProofsOf } from './signed-proofs.ts'
@@ -81,7 +82,8 @@ export async function openAuthority(config: AuthorityConfig): Promise<Authority>
     const jobs = jobsOf({ database, token, accounts, orderSpki: facts.grantSpki, clock })
     const epochs = epochsOf(database, token, clock)
     const signed = signedProofsOf({ accounts, clock })
-    const proofs = proofsOf({ accounts, users, memberships, signed, hostSuffix: virtualHostSuffix })
+    const policies = policyProofsOf({ accounts, clock })
+    const proofs = proofsOf({ accounts, users, memberships, signed, policies, hostSuffix: virtualHostSuffix })
     const buckets = bucketsOf(database, clock)
     const aclObjects = aclObjectsOf(database, clock)
     const objects = objectsOf(database, { epochs, accounts, users, buckets, jobs, aclObjects, clock })

@@ -9,6 +9,7 @@ import type { Age, Believed } from './believed.ts'
 import { type RequestTarget, requestTarget } from './coverage.ts'
 import { Lru } from './lru.ts'
 import type { Memberships } from './memberships.ts'
+import type { PolicyProofs } from './policy-proofs.ts'
 import { requireAsParsed, type SignedProofs } from './signed-proofs.ts'
 import type { Users } from './users.ts'
 
@@ -40,9 +41,10 @@ export function proofsOf(on: {
   users: Pick<Users, 'byId'>
   memberships: Memberships
   signed: SignedProofs
+  policies: PolicyProofs
   hostSuffix: string | null
 }): Proofs {
-  const { accounts, users, memberships, signed, hostSuffix } = on
+  const { accounts, users, memberships, signed, policies, hostSuffix } = on
   /** Of proofs that were believed: what never changes of one is looked at once, what may change each time. */
   const read = new Lru<string, Read>(READ_MAX)
 
@@ -50,6 +52,8 @@ export function proofsOf(on: {
     switch (proof.kind) {
       case 'signed':
         return signed.judge(proof, age)
+      case 'policy':
+        return policies.judge(proof)
       case 'bearer':
       case 'session':
         throw new ReleaseError('bad-proof', 'no identity provider is trusted here')

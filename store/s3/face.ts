@@ -13,6 +13,7 @@ import {
 } from './bucket-verbs.ts'
 import type { BucketCall, Call, FaceSettings, ObjectCall } from './call.ts'
 import { answerOf, errorXml, internalError, S3Error } from './fault.ts'
+import { isForm, postForm } from './form-verb.ts'
 import type { Gate, Purpose } from './gate.ts'
 import { namesVersion } from './generations.ts'
 import { listObjects, listObjectsV2 } from './listing-verbs.ts'
@@ -36,14 +37,19 @@ let count = 0
 
 /** S3 as a function from request to response: admits, routes, answers. Never rejects. */
 export function s3Face({ gate, settings, onError }: FaceOptions): Face {
+  const admitted = async (request: S3Request, target: Target): Promise<S3Response> => {
+    const admission = await gate.admit(request, purposeOf(request, target))
+    return route({ request, query: target.query, admission, store: admission.store, settings }, target)
+  }
   return async request => {
     const requestId = `${FIRST}${(++count).toString(16).toUpperCase().padStart(8, '0')}`
     const headers: [string, string][] = [['x-amz-request-id', requestId]]
     try {
       const target = parseTarget(request, settings.hostSuffix)
-      const admission = await gate.admit(request, purposeOf(request, target))
-      const call = { request, query: target.query, admission, store: admission.store, settings }
-      const response = await route(call, target)
+      const response =
+        target.bucket !== null && isForm(request, target)
+          ? await postForm(request, target.bucket, gate, settings)
+          : await admitted(request, target)
       const { body } = response
       const reported =
         body === null || body instanceof Uint8Array ? body : reporting(body, error => onError(error, requestId))

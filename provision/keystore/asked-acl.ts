@@ -8,16 +8,17 @@ import { parseAclDocument } from '../../access/acl/document.ts'
 import { type Directory, resolveGrants } from '../../access/acl/grantees.ts'
 import { askOfHeaders, flagsOfHeaders } from '../../access/acl/headers.ts'
 import { AccessError } from '../../access/fault.ts'
-import type { StoredObject } from '../../format/release.ts'
+import { ReleaseError, type StoredObject } from '../../format/release.ts'
 import type { RequestProof } from '../../format/request-proof.ts'
 import type { AclObjects } from './acl-objects.ts'
+import type { AclWrites } from './believed.ts'
 import type { Bucket } from './buckets.ts'
 import { samePlace } from './coverage.ts'
 import { mayRead, type Objects } from './objects.ts'
 import { denied } from './refusal.ts'
 
 /** What was signed, by whom, and the ACL object that the store found for it under the name that was signed. */
-export type Asking = { proof: RequestProof; who: Who; named: StoredObject | null }
+export type Asking = { proof: RequestProof; who: Who; aclWrites: AclWrites; named: StoredObject | null }
 /** Whose the resource is, and whom "the bucket's owner" means. */
 export type Parties = { owner: string | null; bucketOwner: string | null }
 type Place = { bucket: string; key: string }
@@ -123,6 +124,7 @@ export function askedAclsOf(on: { directory: Directory; objects: Objects; aclObj
     },
     async ofChange(asking, document, on, parties, place) {
       const { proof } = asking
+      requireAclWrites(asking.aclWrites)
       const inHeaders = askOfHeaders(proof.headers)
       if (document.length === 0) {
         const own = await asked(inHeaders, asking, on, parties, place)
@@ -131,7 +133,7 @@ export function askedAclsOf(on: { directory: Directory; objects: Objects; aclObj
       }
       if (inHeaders.kind !== 'none')
         throw new AccessError('acl-sources', 'an ACL is asked for in one way: a header and a document came together')
-      requireSigned(proof, document)
+      requireSigned(asking, document)
       const own = await asked(
         parseAclDocument(document, on === 'bucket' ? 'bucket' : 'object'),
         asking,
@@ -145,8 +147,25 @@ export function askedAclsOf(on: { directory: Directory; objects: Objects; aclObj
   }
 }
 
-/** A document that nobody signed could be anybody's. @throws ReleaseError "denied" */
-export function requireSigned(proof: RequestProof, document: Uint8Array): void {
+/** @throws ReleaseError "unsigned-acl" */
+function requireAclWrites(aclWrites: AclWrites): void {
+  if (aclWrites === 'refused')
+    throw new ReleaseError(
+      'unsigned-acl',
+      'ACLs are changed by signed requests: a token or session proves who asks, and not what for (setting aclWritesByBearer)',
+    )
+}
+
+/**
+ * A document that nobody signed could be anybody's; where such are taken, a digest that came along must still be its own.
+ * @throws ReleaseError "denied" | "unsigned-acl"
+ */
+export function requireSigned(
+  { proof, aclWrites }: { proof: RequestProof; aclWrites: AclWrites },
+  document: Uint8Array,
+): void {
+  requireAclWrites(aclWrites)
+  if (aclWrites === 'unsigned' && !/^[0-9a-f]{64}$/.test(proof.payload)) return
   if (hash('sha256', document, 'hex') !== proof.payload)
     throw denied('the document is not the one whose SHA-256 was signed as x-amz-content-sha256')
 }

@@ -6,7 +6,9 @@ import { FormatError } from './fault.ts'
  * What a caller proved himself with, as the public store hands it to the authority: one kind for each way to do so. The same shapes as
  * those of `access/`, so that neither needs the other. Wire strings: one character per byte. @see FORMAT.md §13.2
  */
-export type RequestProof = SignedProof | BearerProof | SessionProof | PolicyProof
+export type RequestProof = HeadedProof | PolicyProof
+/** Those that come with a request whose headers say what is asked for. */
+export type HeadedProof = SignedProof | BearerProof | SessionProof
 
 /** The request that it came with. `headers`: lower-case names. `payload`: the body's digest or how it is framed. */
 type Request = {

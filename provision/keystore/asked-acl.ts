@@ -9,16 +9,17 @@ import { type Directory, resolveGrants } from '../../access/acl/grantees.ts'
 import { askOfCarrier, flagsOfCarrier } from '../../access/acl/headers.ts'
 import { AccessError } from '../../access/fault.ts'
 import { NO_WISH, parsePreconditions, type Wish } from '../../access/precondition.ts'
-import type { StoredObject } from '../../format/release.ts'
+import { ReleaseError, type StoredObject } from '../../format/release.ts'
 import type { PolicyProof, RequestProof } from '../../format/request-proof.ts'
 import type { AclObjects } from './acl-objects.ts'
+import type { AclWrites } from './believed.ts'
 import type { Bucket } from './buckets.ts'
 import { samePlace } from './coverage.ts'
 import { mayRead, type Objects } from './objects.ts'
 import { denied } from './refusal.ts'
 
 /** What was signed, by whom, and the ACL object that the store found for it under the name that was signed. */
-export type Asking = { proof: RequestProof; who: Who; named: StoredObject | null }
+export type Asking = { proof: RequestProof; who: Who; aclWrites: AclWrites; named: StoredObject | null }
 /** Whose the resource is, and whom "the bucket's owner" means. */
 export type Parties = { owner: string | null; bucketOwner: string | null }
 type Place = { bucket: string; key: string }
@@ -120,7 +121,7 @@ export function askedAclsOf(on: { directory: Directory; objects: Objects; aclObj
       return { kind: 'own', acl: makeAcl([ownEntry, ...acl.entries], acl) }
     },
     async ofForm(form, named, bucket, place) {
-      const asking = { proof: form, who: { kind: 'anonymous' }, named } as const
+      const asking = { proof: form, who: { kind: 'anonymous' }, named, aclWrites: 'refused' } as const
       const parties = { owner: null, bucketOwner: bucket.owner }
       return (await asked(askOfCarrier(form), asking, 'object', parties, place)) ?? anonymousObjectAcl(bucket)
     },
@@ -131,6 +132,7 @@ export function askedAclsOf(on: { directory: Directory; objects: Objects; aclObj
     },
     async ofChange(asking, document, on, parties, place) {
       const { proof } = asking
+      requireAclWrites(asking.aclWrites)
       const inHeaders = askOfCarrier(proof)
       if (document.length === 0) {
         const own = await asked(inHeaders, asking, on, parties, place)
@@ -139,7 +141,7 @@ export function askedAclsOf(on: { directory: Directory; objects: Objects; aclObj
       }
       if (inHeaders.kind !== 'none')
         throw new AccessError('acl-sources', 'an ACL is asked for in one way: a header and a document came together')
-      requireSigned(proof, document)
+      requireSigned(asking, document)
       const own = await asked(
         parseAclDocument(document, on === 'bucket' ? 'bucket' : 'object'),
         asking,
@@ -158,8 +160,26 @@ export function metagenerationWish(proof: RequestProof): Wish {
   return ('headers' in proof && parsePreconditions(proof.headers, 'x-goog-if-')?.metageneration) || NO_WISH
 }
 
-/** A document that nobody signed could be anybody's. @throws ReleaseError "denied" */
-export function requireSigned(proof: RequestProof, document: Uint8Array): void {
-  if (!('payload' in proof) || hash('sha256', document, 'hex') !== proof.payload)
+/** @throws ReleaseError "unsigned-acl" */
+function requireAclWrites(aclWrites: AclWrites): void {
+  if (aclWrites === 'refused')
+    throw new ReleaseError(
+      'unsigned-acl',
+      'ACLs are changed by signed requests: a token or session proves who asks, and not what for (setting aclWritesByBearer)',
+    )
+}
+
+/**
+ * A document that nobody signed could be anybody's; where such are taken, a digest that came along must still be its own.
+ * @throws ReleaseError "denied" | "unsigned-acl"
+ */
+export function requireSigned(
+  { proof, aclWrites }: { proof: RequestProof; aclWrites: AclWrites },
+  document: Uint8Array,
+): void {
+  requireAclWrites(aclWrites)
+  const payload = 'payload' in proof ? proof.payload : ''
+  if (aclWrites === 'unsigned' && !/^[0-9a-f]{64}$/.test(payload)) return
+  if (hash('sha256', document, 'hex') !== payload)
     throw denied('the document is not the one whose SHA-256 was signed as x-amz-content-sha256')
 }

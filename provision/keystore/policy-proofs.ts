@@ -40,7 +40,7 @@ export function policyProofsOf({ accounts, clock }: { accounts: Accounts; clock:
         throw new ReleaseError('policy', cause.message, { cause })
       }
       const { user, account, accessKey } = credential
-      return { user, account, accessKey, until: policy.expiresAt }
+      return { user, account, accessKey, until: policy.expiresAt, claimed: null, aclWrites: 'refused' }
     },
   }
 }

@@ -4,6 +4,7 @@ export type AccessFault =
   | 'unsupported' // an algorithm, payload mode or service that this verifier does not know: refused, never guessed
   | 'unknown-key' // no such access key
   | 'unsigned-header' // a header that changes the meaning of the request stands outside the signature
+  | 'bad-token' // a token or ticket that proves nothing here
   | 'skewed' // signed further than 15 minutes from now
   | 'expired' // a presigned URL past its time
   | 'signature-mismatch'
@@ -14,9 +15,12 @@ export type AccessFault =
   | 'unknown-grantee' // an id that is nobody's
   | 'unknown-email' // an e-mail address that is nobody's
   | 'ambiguous-email' // an e-mail address of more than one
+  | 'unsigned-acl' // a change of an ACL by a caller who signs nothing
   | 'other-owner' // a submitted ACL that names another owner than the resource has
   | 'invalid-acl-object' // an object that is named as an ACL and is none, or not for this
   | 'malformed-precondition' // a condition that names no number
+  | 'malformed-form' // fields that no form of ours has, or that say two things
+  | 'malformed-policy' // a document that is no policy of a form
   | 'denied' // believed, but not allowed; also: anonymous where nobody is
 
 /** The one error class of `access/`. Never holds a secret or an expected signature. */

@@ -2,10 +2,11 @@ import type { DeviceId, GrantId, JobId } from './bytes.ts'
 import { args, bytes, type Calls, count, flag, idOf, listOf, nothing, octets, oneOf, record, text } from './codec.ts'
 import { DIRECTORY_CALLS, type DirectoryAdministration } from './directory.ts'
 import { GRANT_LIMIT, JOB_MODES, type JobMode } from './grant.ts'
+import { IDENTITY_CALLS, type IdentityAdministration } from './identity.ts'
 import { ACL_TEXT_LIMIT } from './release.ts'
 
 /** What an operator asks of the authority, over a socket of its own. Framed as `KeyRelease` is. */
-export interface Administration extends DirectoryAdministration {
+export interface Administration extends DirectoryAdministration, IdentityAdministration {
   /** Fault `exists` when the name is taken. Makes the account's master key in the token. */
   createAccount(name: string): Promise<Account>
   listAccounts(): Promise<Account[]>
@@ -161,6 +162,7 @@ const jobId = idOf<JobId>()
 
 export const ADMINISTRATION_CALLS: Calls<Administration> = {
   ...DIRECTORY_CALLS,
+  ...IDENTITY_CALLS,
   createAccount: { ask: args(name), answer: account },
   listAccounts: { ask: args(), answer: listOf(account, MOST) },
   disableAccount: { ask: args(name), answer: nothing },

@@ -10,7 +10,7 @@ import type { Receipt } from './receipt.ts'
  * A `proof` is a `RequestProof` in bytes. On the socket: `message-frame.ts`, pipelined. @see FORMAT.md §13
  */
 export interface KeyRelease {
-  /** Who signed this request. Faults `no-credential`, `bad-proof`, `expired`, `skewed`, `disabled`. */
+  /** Who signed this request. Faults `no-credential`, `bad-proof`, `bad-token`, `expired`, `skewed`, `disabled`. */
   authenticate(proof: Uint8Array): Promise<Principal>
   /** Chunk signatures of an aws-chunked body, in order; all or a fault. */
   verifyChunks(proof: Uint8Array, chunks: ChunkProof[]): Promise<void>
@@ -189,6 +189,7 @@ export const PROVE_BATCH = 1000
 export const RELEASE_FAULTS = [
   'no-credential', // no such access key
   'bad-proof', // signature or form of the proof
+  'bad-token', // a token or ticket that proves nothing here; the message says why, where the signature is good
   'expired', // a presigned URL past its time; said of a good signature only
   'skewed', // signed more than 15 minutes from now; said of a good signature only
   'disabled', // account, credential or job is switched off
@@ -198,6 +199,7 @@ export const RELEASE_FAULTS = [
   'malformed', // the request itself
   'exists', // the bucket's name is taken
   'replaced', // another ACL object lies there than the request wants to replace
+  'unsigned-acl', // a change of an ACL that nobody signed, by a caller of whom that is not taken
   // an ACL that cannot be had as it was asked for; the message says why, to whoever asked
   'malformed-acl',
   'acl-sources',
@@ -206,6 +208,9 @@ export const RELEASE_FAULTS = [
   'ambiguous-email',
   'other-owner',
   'invalid-acl-object',
+  'malformed-policy', // a form's policy that is none
+  'policy', // a form that its policy does not allow; the message says why, to whoever sent it
+  'malformed-form',
   'unavailable', // the token is away: try again
 ] as const
 export type ReleaseFault = (typeof RELEASE_FAULTS)[number]

@@ -6,7 +6,9 @@ import { FormatError } from './fault.ts'
  * What a caller proved himself with, as the public store hands it to the authority: one kind for each way to do so. The same shapes as
  * those of `access/`, so that neither needs the other. Wire strings: one character per byte. @see FORMAT.md §13.2
  */
-export type RequestProof = SignedProof | BearerProof | SessionProof
+export type RequestProof = HeadedProof | PolicyProof
+/** Those that come with a request whose headers say what is asked for. */
+export type HeadedProof = SignedProof | BearerProof | SessionProof
 
 /** The request that it came with. `headers`: lower-case names. `payload`: the body's digest or how it is framed. */
 type Request = {
@@ -43,6 +45,16 @@ export type BearerProof = Request & {
 /** A ticket that the authority gave a browser. As of a bearer, nothing is proved of the request. */
 export type SessionProof = Request & { kind: 'session'; ticket: string }
 
+/**
+ * A form, and the policy in it that says what such forms may put into a bucket. `fields`: lower-case names, text, the policy and its
+ * signature among them; `key` is the object's. Without a policy: nobody signed it.
+ */
+export type PolicyProof = {
+  kind: 'policy'
+  bucket: string
+  fields: (readonly [name: string, value: string])[]
+}
+
 export const PROOF_LIMIT = 64 << 10
 const METHODS = ['GET', 'HEAD', 'PUT', 'POST', 'DELETE'] as const
 const HEADERS_MAX = 128
@@ -75,10 +87,25 @@ const flatHeaders = listOf(wire(16 << 10), 2 * HEADERS_MAX)
 const headers: Codec<Request['headers']> = {
   encode: value => flatHeaders.encode(value.flat()),
   take(value, what) {
-    const flat = flatHeaders.take(value, what)
-    if (flat.length % 2 !== 0) throw new FormatError('malformed', `${what}: a header without its value`)
-    const pairs: [string, string][] = []
-    for (let at = 0; at < flat.length; at += 2) pairs.push([flat[at] ?? '', flat[at + 1] ?? ''])
+    return inPairs(flatHeaders.take(value, what), what)
+  },
+}
+
+function inPairs(flat: string[], what: string): [string, string][] {
+  if (flat.length % 2 !== 0) throw new FormatError('malformed', `${what}: a name without its value`)
+  const pairs: [string, string][] = []
+  for (let at = 0; at < flat.length; at += 2) pairs.push([flat[at] ?? '', flat[at + 1] ?? ''])
+  return pairs
+}
+
+const flatFields = listOf(text(24 << 10), 2 * 128)
+const formFields: Codec<PolicyProof['fields']> = {
+  encode: value => flatFields.encode(value.flat()),
+  take(value, what) {
+    const pairs = inPairs(flatFields.take(value, what), what)
+    const names = pairs.map(([name]) => name)
+    if (new Set(names).size < names.length || names.some(name => name !== name.toLowerCase()))
+      throw new FormatError('malformed', `${what}: names in lower case, each once`)
     return pairs
   },
 }
@@ -106,6 +133,7 @@ const KINDS: { [Kind in RequestProof['kind']]: Codec<Extract<RequestProof, { kin
     { ...names, requestId: 'request' },
   ),
   session: record<SessionProof>({ kind: oneOf(['session']), ...request, ticket: wire(2 << 10) }, names),
+  policy: record<PolicyProof>({ kind: oneOf(['policy']), bucket: text(255), fields: formFields }),
 }
 
 /** @throws FormatError "unsupported" - a method that no object request has */
@@ -121,6 +149,8 @@ function encoded(proof: RequestProof): CborValue {
       return KINDS.bearer.encode(proof)
     case 'session':
       return KINDS.session.encode(proof)
+    case 'policy':
+      return KINDS.policy.encode(proof)
   }
 }
 
@@ -132,6 +162,7 @@ export function decodeProof(bytes: Uint8Array): RequestProof {
     case 'signed':
     case 'bearer':
     case 'session':
+    case 'policy':
       return KINDS[kind].take(value, 'proof')
   }
   throw new FormatError(typeof kind === 'string' ? 'unsupported' : 'malformed', 'proof: of no kind that is known')

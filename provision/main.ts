@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander'
 import { accountCommands } from './commands/accounts.ts'
 import { deviceCommands } from './commands/devices.ts'
 import { groupCommands } from './commands/groups.ts'
+import { issuerCommands } from './commands/issuers.ts'
 import { jobCommands } from './commands/jobs.ts'
 import { userCommands } from './commands/users.ts'
 import { intakeCommand } from './join/intake-command.ts'
@@ -45,6 +46,7 @@ servingCommands(program, operator)
 accountCommands(program, operator)
 userCommands(program, operator)
 groupCommands(program, operator)
+issuerCommands(program, operator)
 jobCommands(program, operator)
 deviceCommands(program, operator)
 intakeCommand(program, operator)

@@ -70,6 +70,21 @@ export function flagsText({ specificOverrides }: AclFlags): string | null {
 
 const SPECIFIC_OVERRIDES = 'specific-overrides'
 
+/** A request that says it in its headers, or a form that says it in its fields. */
+export type AclCarrier =
+  | { readonly headers: readonly WireHeader[] }
+  | { readonly fields: readonly (readonly [name: string, value: string])[] }
+
+/** @throws as `askOfHeaders` */
+export function askOfCarrier(carrier: AclCarrier): AclAsk {
+  return 'fields' in carrier ? askOfForm(new Map(carrier.fields)) : askOfHeaders(carrier.headers)
+}
+
+/** @throws as `flagsOfHeaders` */
+export function flagsOfCarrier(carrier: AclCarrier): AclFlags {
+  return flagsOfHeaders('fields' in carrier ? carrier.fields : carrier.headers)
+}
+
 /** What a form's fields ask for, where `acl` is a canned one too. @throws as `askOfHeaders` */
 export function askOfForm(fields: ReadonlyMap<string, string>): AclAsk {
   const values = new Map<string, string>()

@@ -42,4 +42,26 @@ export function userCommands(program: Command, operator: Operator): void {
       await withAdministration(operator, options, at => at.disableUser(name))
       tell(operator, options, { disabled: name }, [`user ${name} is switched off`])
     })
+  user
+    .command('link')
+    .argument('<user>', USER)
+    .argument('<issuer>', 'id or name')
+    .argument('<subject>', 'as the identity provider calls him')
+    .description('whoever is that subject at the identity provider is this user')
+    .addHelpText('after', '\nExample:\n  sealift-provider user link acme/anna corp 00u1a2b3c4')
+    .action(async (name: string, issuer: string, subject: string, _: unknown, command: Command) => {
+      const options = command.optsWithGlobals<CommonOptions>()
+      await withAdministration(operator, options, at => at.linkUser(name, issuer, subject))
+      tell(operator, options, { user: name, issuer, subject }, [`${subject} at ${issuer} is ${name}`])
+    })
+  user
+    .command('unlink')
+    .argument('<issuer>', 'id or name')
+    .argument('<subject>', 'as the identity provider calls him')
+    .description('that subject is nobody here any more, or somebody new at its next request')
+    .action(async (issuer: string, subject: string, _: unknown, command: Command) => {
+      const options = command.optsWithGlobals<CommonOptions>()
+      await withAdministration(operator, options, at => at.unlinkUser(issuer, subject))
+      tell(operator, options, { issuer, unlinked: subject }, [`${subject} at ${issuer} is linked to nobody`])
+    })
 }

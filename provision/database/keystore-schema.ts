@@ -2,10 +2,11 @@ import type { Kysely } from 'kysely'
 import type { DatabaseKind } from './dialect.ts'
 import { addAclObjects } from './keystore-acl-objects.ts'
 import { addDirectory } from './keystore-directory.ts'
+import { addIdentities, type IdentityTables } from './keystore-identities.ts'
 import type { Migrations } from './open.ts'
 
 /** The authority's own tables: nobody else reads or writes them. Times are ms since 1970; ids and keys as their room writes them. */
-export type KeystoreSchema = {
+export type KeystoreSchema = IdentityTables & {
   /** one row a name: certificates, the sealed state key, the audit's head */
   facts: { name: string; value: Buffer }
   accounts: {
@@ -124,7 +125,8 @@ export const keystoreMigrations: Migrations = kind => ({
   '0001-first': { up: (database: Kysely<unknown>) => first(database, kind) },
   '0002-directory': { up: (database: Kysely<unknown>) => addDirectory(database, kind) },
   '0003-acl-objects': { up: (database: Kysely<unknown>) => addAclObjects(database, kind) },
-  '0004-metagenerations': { up: (database: Kysely<unknown>) => addMetagenerations(database, kind) },
+  '0004-identities': { up: (database: Kysely<unknown>) => addIdentities(database, kind) },
+  '0005-metagenerations': { up: (database: Kysely<unknown>) => addMetagenerations(database, kind) },
 })
 
 async function addMetagenerations(database: Kysely<unknown>, { wholeNumber }: DatabaseKind): Promise<void> {

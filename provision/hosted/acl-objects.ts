@@ -1,9 +1,10 @@
 import { parseAclDocument } from '../../access/acl/document.ts'
-import { askOfHeaders } from '../../access/acl/headers.ts'
+import { askOfCarrier } from '../../access/acl/headers.ts'
+import type { WireHeader } from '../../access/canonical.ts'
 import { AccessError } from '../../access/fault.ts'
 import { NO_ID, type ObjectId } from '../../format/bytes.ts'
 import type { AclGeneration, KeyRelease, StoredObject } from '../../format/release.ts'
-import { decodeProof, type RequestProof } from '../../format/request-proof.ts'
+import { decodeProof } from '../../format/request-proof.ts'
 import { type ObjectRecord, StoreError } from '../../store/object-store.ts'
 import type { Change, Database } from '../database/hosted-schema.ts'
 import { ACL_CONTENT_TYPE, aclObjectAt, recordGeneration } from './acl-rows.ts'
@@ -43,7 +44,10 @@ export async function readAclObject(body: AsyncIterable<Uint8Array>): Promise<Bu
  * @throws StoreError "forbidden"
  */
 export function requireSignedDocument(proof: Uint8Array): void {
-  if (!/^[0-9a-f]{64}$/.test(decodeProof(proof).payload))
+  const said = decodeProof(proof)
+  // of callers who sign nothing the authority says whether it takes a document
+  const unsigned = said.kind === 'signed' && !/^[0-9a-f]{64}$/.test(said.payload)
+  if (said.kind === 'policy' || unsigned)
     throw new StoreError(
       'forbidden',
       'An ACL document must be signed: send its SHA-256 as x-amz-content-sha256 (switch payload signing on).',
@@ -55,7 +59,7 @@ const OURS = Buffer.from('x-storage-')
 /** The ACL object that a request names, as it lies here; null: it names none, or there is none. */
 export async function namedObject(database: Database, proof: Uint8Array | null): Promise<StoredObject | null> {
   if (proof === null || !Buffer.from(proof.buffer, proof.byteOffset, proof.byteLength).includes(OURS)) return null
-  const ask = askOfHeaders(decodeProof(proof).headers)
+  const ask = askOfCarrier(decodeProof(proof))
   if (ask.kind !== 'named') return null
   const row = await database
     .selectFrom('objects')
@@ -189,13 +193,13 @@ export async function dropAclObject(
   if (there === undefined) return
   await database.transaction().execute(change => requireTerms(change, at, terms))
   const { proof } = requireKnown(caller)
-  const { method, headers } = decodeProof(proof)
-  if (method !== 'DELETE')
+  const request = decodeProof(proof)
+  if (!('method' in request) || request.method !== 'DELETE')
     throw new StoreError(
       'in-use',
       'an ACL object is deleted by a DELETE of its own: it is not among those of one request',
     )
-  if (there.refs > 0 && !isForced(headers))
+  if (there.refs > 0 && !isForced(request.headers))
     throw new StoreError(
       'in-use',
       `${there.refs} objects or buckets refer to this ACL; they would be their owners' alone. x-storage-force: true deletes it all the same`,
@@ -205,6 +209,6 @@ export async function dropAclObject(
   await database.updateTable('acls').set({ key: null }).where('id', '=', there.id).execute()
 }
 
-function isForced(headers: RequestProof['headers']): boolean {
+function isForced(headers: readonly WireHeader[]): boolean {
   return headers.some(([name, value]) => name === 'x-storage-force' && value.trim().toLowerCase() === 'true')
 }

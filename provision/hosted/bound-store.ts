@@ -16,11 +16,17 @@ export type HostedStore = MultipartStore & CopyStore & AclStore & GenerationStor
  * authority, each time, on the caller's own proof. Both must say yes.
  *
  * @param release - the authority, or whoever speaks to it
+ * @param form - of an anonymous caller: the form that he sends
  */
-export function boundStore(shelf: Shelf, release: KeyRelease, caller: BoundCaller): HostedStore {
+export function boundStore(
+  shelf: Shelf,
+  release: KeyRelease,
+  caller: BoundCaller,
+  form: Uint8Array | null = null,
+): HostedStore {
   return {
     ...bucketVerbs(shelf, release, caller),
-    ...objectVerbs(shelf, release, caller),
+    ...objectVerbs(shelf, release, caller, form),
     ...uploadVerbs(shelf, release, caller),
     ...aclVerbs(shelf, release, caller),
     ...copyVerb(shelf, release, caller),

@@ -1,11 +1,11 @@
 import { type ChunkClaim, chainHolds } from '../../access/chunk-claim.ts'
 import { AccessError } from '../../access/fault.ts'
-import { type Proof, parseProof } from '../../access/proof.ts'
-import { FormatError } from '../../format/fault.ts'
+import { parseFormSignature } from '../../access/form-signature.ts'
 import type { KeyRelease, Principal } from '../../format/release.ts'
-import { encodeProof } from '../../format/request-proof.ts'
+import { encodeProof, type SignedProof } from '../../format/request-proof.ts'
 import type { ObjectStore } from '../../store/object-store.ts'
 import type { Admission, ChunkJudge, Gate } from '../../store/s3/gate.ts'
+import { callerOf } from './caller.ts'
 import type { Unjudged } from './get-verb.ts'
 import { asked } from './release-fault.ts'
 import type { BoundCaller } from './rights.ts'
@@ -19,34 +19,40 @@ const SEEN_MAX = 10_000
 export function hostedGate(options: {
   release: KeyRelease
   store: (caller: BoundCaller) => ObjectStore
+  /** of nobody, with a form that says what is asked for */
+  formStore: (form: Uint8Array) => ObjectStore
   /** gives objects on a proof that it hands to the authority itself */
   reading: (unjudged: Unjudged) => ObjectStore
 }): Gate {
-  const { release, store, reading } = options
-  /** whose an access key was when it was judged last */
+  const { release, store, formStore, reading } = options
+  /** whom a caller of that name was when he was judged last */
   const seen = new Map<string, Principal>()
-  const note = (principal: Principal): void => {
-    seen.set(principal.accessKey, principal)
+  const note = (name: string, principal: Principal): void => {
+    seen.set(name, principal)
     const [oldest] = seen.keys()
     if (seen.size > SEEN_MAX && oldest !== undefined) seen.delete(oldest)
   }
   return {
+    async admitForm(bucket, fields) {
+      const proof = encodeProof({ kind: 'policy', bucket, fields: [...fields] })
+      if (parseFormSignature(fields) === null) return { principal: null, store: formStore(proof), payload: null }
+      const principal = await asked(release.authenticate(proof))
+      return { principal: shown(principal), store: store({ proof, principal }), payload: null }
+    },
     async admit(request, purpose) {
-      const proof = parseProof(request)
-      if (proof === null) return { principal: null, store: store(null), payload: null }
-      const bytes = proofBytes(proof)
-      const likely = purpose === 'read-object' ? seen.get(proof.accessKey) : undefined
-      if (likely !== undefined)
-        return { principal: shown(likely), store: reading({ proof: bytes, likely }), payload: proof.payload }
+      const caller = callerOf(request)
+      if (caller === null) return { principal: null, store: store(null), payload: null }
+      const { proof, bytes, name } = caller
+      const { payload } = proof
+      const likely = purpose === 'read-object' ? seen.get(name) : undefined
+      if (likely !== undefined) return { principal: shown(likely), store: reading({ proof: bytes, likely }), payload }
       const principal = await asked(release.authenticate(bytes))
-      note(principal)
+      note(name, principal)
+      const admission = { principal: shown(principal), store: store({ proof: bytes, principal }), payload }
+      if (proof.kind !== 'signed') return admission
       const { time, date, region, signature } = proof
-      return {
-        principal: shown(principal),
-        store: store({ proof: bytes, principal }),
-        payload: proof.payload,
-        chunks: { seed: { time, date, region, signature }, judge: chunkJudge(release, proof, bytes) },
-      }
+      const seed = { time, date, region, signature }
+      return { ...admission, chunks: { seed, judge: chunkJudge(release, proof, bytes) } }
     },
   }
 }
@@ -55,16 +61,7 @@ function shown({ user, name }: Principal): Admission['principal'] {
   return { id: user, displayName: name }
 }
 
-function proofBytes(proof: Proof): Buffer {
-  try {
-    return encodeProof(proof)
-  } catch (cause) {
-    if (!(cause instanceof FormatError)) throw cause
-    throw new AccessError('unsupported', 'this method cannot be signed for here', { cause })
-  }
-}
-
-function chunkJudge(release: KeyRelease, proof: Proof, bytes: Buffer): ChunkJudge {
+function chunkJudge(release: KeyRelease, proof: SignedProof, bytes: Buffer): ChunkJudge {
   let previous = proof.signature
   return async (claims: ChunkClaim[]) => {
     if (!chainHolds(claims, proof, previous))

@@ -13,10 +13,15 @@ import type { Shelf } from './shelf.ts'
 export type ObjectVerbs = Pick<ObjectStore, 'put' | 'head' | 'get' | 'delete' | 'list'>
 
 /** Objects as one caller may use them: the data is decided here, the key by the authority, on the caller's own proof. */
-export function objectVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCaller): ObjectVerbs {
+export function objectVerbs(
+  shelf: Shelf,
+  release: KeyRelease,
+  caller: BoundCaller,
+  form: Uint8Array | null,
+): ObjectVerbs {
   const { database } = shelf
   return {
-    put: putVerb(shelf, release, caller),
+    put: putVerb(shelf, release, caller, form),
     async head(bucket, key) {
       const home = await findBucket(database, bucket)
       const row = await database

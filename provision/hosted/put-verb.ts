@@ -15,8 +15,14 @@ import { type Sealed, sealToBlob, wrapSealed } from './sealing.ts'
 import type { Shelf } from './shelf.ts'
 
 /** An object in one stream. What is marked as an ACL is held whole, judged, and comes into force before it is seen. */
-export function putVerb(shelf: Shelf, release: KeyRelease, caller: BoundCaller): ObjectStore['put'] {
+export function putVerb(
+  shelf: Shelf,
+  release: KeyRelease,
+  caller: BoundCaller,
+  form: Uint8Array | null,
+): ObjectStore['put'] {
   const { database } = shelf
+  const proof = caller?.proof ?? form
   return async (bucket, key, body, options) => {
     await requireBucket(database, bucket, caller, W)
     if (!isKey(key)) throw new RangeError('key must be 1..1024 bytes of UTF-8')
@@ -24,15 +30,15 @@ export function putVerb(shelf: Shelf, release: KeyRelease, caller: BoundCaller):
     const sealed = await sealToBlob(shelf, document === null ? body : once(document))
     let done: { record: ObjectRecord; dead: string[] }
     try {
-      const row = await rowOf(shelf, release, caller, { bucket, key }, sealed, options)
+      const row = await rowOf(shelf, release, proof, { bucket, key }, sealed, options)
       const check = async (change: Change) => void (await requireBucket(change, bucket, caller, W))
       const keepBody = (change: Change) => keep(change, sealed)
       const { condition, generations } = options
       const terms = { condition, generations }
       if (document !== null) {
-        const { proof } = requireKnown(caller)
+        const { proof: known } = requireKnown(caller)
         const { coreHeader } = sealed
-        done = await putAclObject(shelf, release, proof, { row, document, coreHeader, keepBody, check, terms })
+        done = await putAclObject(shelf, release, known, { row, document, coreHeader, keepBody, check, terms })
       }
       // the commit point: from this transaction on, readers and restarts see the new object
       else
@@ -77,7 +83,7 @@ async function keep(change: Change, sealed: Sealed): Promise<void> {
 async function rowOf(
   shelf: Shelf,
   release: KeyRelease,
-  caller: BoundCaller,
+  proof: Uint8Array | null,
   place: { bucket: string; key: string },
   sealed: Sealed,
   { attributes, length, finish }: PutOptions,
@@ -86,7 +92,6 @@ async function rowOf(
   const finished = finish()
   const modifiedAt = shelf.clock().getTime()
   const metadata = metadataOf(place, attributes, finished, modifiedAt, sealed.digest)
-  const proof = caller?.proof ?? null
   const named = await namedObject(shelf.database, proof)
   const { envelope, binding, account } = await wrapSealed(release, proof, sealed, {
     kind: OBJECT,

@@ -10,6 +10,7 @@ const told: Record<ReleaseFault, (message: string) => Error> = {
       'signature-mismatch',
       'The signature does not match; check the secret key, the clock and the signing method.',
     ),
+  'bad-token': message => new AccessError('bad-token', message),
   expired: () => new AccessError('expired', 'Request has expired'),
   skewed: () => new AccessError('skewed', 'The difference between the request time and the current time is too large.'),
   disabled: () => new AccessError('denied', 'Access Denied'),
@@ -19,18 +20,22 @@ const told: Record<ReleaseFault, (message: string) => Error> = {
   malformed: () => new StoreError('forbidden', 'Access Denied'),
   exists: message => new StoreError('bucket-exists', message),
   replaced: () => new StoreError('precondition-failed', 'another ACL object lies there'),
-  'malformed-acl': wrongAcl('malformed-acl'),
-  'acl-sources': wrongAcl('acl-sources'),
-  'unknown-grantee': wrongAcl('unknown-grantee'),
-  'unknown-email': wrongAcl('unknown-email'),
-  'ambiguous-email': wrongAcl('ambiguous-email'),
-  'other-owner': wrongAcl('other-owner'),
-  'invalid-acl-object': wrongAcl('invalid-acl-object'),
+  'unsigned-acl': asTold('unsigned-acl'),
+  'malformed-acl': asTold('malformed-acl'),
+  'acl-sources': asTold('acl-sources'),
+  'unknown-grantee': asTold('unknown-grantee'),
+  'unknown-email': asTold('unknown-email'),
+  'ambiguous-email': asTold('ambiguous-email'),
+  'other-owner': asTold('other-owner'),
+  'invalid-acl-object': asTold('invalid-acl-object'),
+  'malformed-policy': asTold('malformed-policy'),
+  'malformed-form': asTold('malformed-form'),
+  policy: asTold('denied'),
   unavailable: () => new StoreError('busy', 'The keys are not reachable at this moment. Please try again.'),
 }
 
-/** What is wrong with an ACL is told as the authority tells it: whoever asked for it has to know. */
-function wrongAcl(fault: AccessFault): (message: string) => Error {
+/** What is wrong with an ACL or a form is told as the authority tells it: whoever asked for it has to know. */
+function asTold(fault: AccessFault): (message: string) => Error {
   return message => new AccessError(fault, message)
 }
 

@@ -54,12 +54,18 @@ export async function openHosted(config: HostedConfig, release: KeyRelease): Pro
   }
   const usage = await openUsage(shelf.database, shelf.ledger, { log, onError: error => onError(error, 'usage') })
   const store = (caller: BoundCaller) => boundStore(shelf, release, caller)
+  const formStore = (form: Uint8Array) => boundStore(shelf, release, null, form)
   // all but its one verb is as for nobody
   const nobody = store(null)
   const reading = (unjudged: Unjudged) => ({ ...nobody, get: getUnjudged(shelf, release, unjudged) })
   const settings = { etags: 'md5' as const, region, ...(hostSuffix !== undefined && { hostSuffix }) }
   return {
-    face: s3Face({ gate: hostedGate({ release, store, reading }), settings, watch: usage.watch, onError }),
+    face: s3Face({
+      gate: hostedGate({ release, store, formStore, reading }),
+      settings,
+      watch: usage.watch,
+      onError,
+    }),
     store,
     registration: registrationOf(shelf),
     usage,

@@ -33,7 +33,7 @@ export function aclObjectVerbs(on: {
       const { place } = object
       if (judged.target === null || !coversWrite(judged.target, place) || place.part !== undefined)
         throw denied('the proof does not cover this write')
-      requireSigned(judged.proof, document)
+      requireSigned(judged, document)
       const bound = await objects.bind(object)
       if (bound.owner !== judged.principal.user) throw denied('an object that another made')
       objects.open(bound).fill(0) // that there is such an object of that name

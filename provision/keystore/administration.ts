@@ -1,5 +1,6 @@
 import { type Administration, AdministrationError, type AuthorityStatus } from '../../format/administration.ts'
 import { FormatError } from '../../format/fault.ts'
+import type { IdentityAdministration } from '../../format/identity.ts'
 import { ReleaseError } from '../../format/release.ts'
 import { TokenError } from '../../hsm/token.ts'
 import type { Accounts } from './accounts.ts'
@@ -15,6 +16,7 @@ export function administrationOf(on: {
   accounts: Accounts
   users: Users
   groups: Groups
+  identities: IdentityAdministration
   jobs: Jobs
   devices: Devices
   intake: Intake
@@ -22,7 +24,7 @@ export function administrationOf(on: {
   status: () => Promise<AuthorityStatus>
   caCertificate: Buffer
 }): Administration {
-  const { accounts, users, groups, jobs, devices, intake, audit, status, caCertificate } = on
+  const { accounts, users, groups, identities, jobs, devices, intake, audit, status, caCertificate } = on
 
   const change = async <T>(what: string, about: string, work: () => Promise<T>): Promise<T> => {
     const entry = { what, who: 'operator', about }
@@ -71,6 +73,17 @@ export function administrationOf(on: {
       change('domain add', `${domain} to ${account}`, () => groups.addDomain(account, domain)),
     removeDomain: (account, domain) =>
       change('domain remove', `${domain} from ${account}`, () => groups.removeDomain(account, domain)),
+    addIssuer: (settings, secret) =>
+      change('issuer add', `${settings.name}: ${settings.url}`, () => identities.addIssuer(settings, secret)),
+    listIssuers: () => look(identities.listIssuers),
+    removeIssuer: issuer => change('issuer remove', issuer, () => identities.removeIssuer(issuer)),
+    linkUser: (user, issuer, subject) =>
+      change('user link', `${user} is ${subject} at ${issuer}`, () => identities.linkUser(user, issuer, subject)),
+    unlinkUser: (issuer, subject) =>
+      change('user unlink', `${subject} at ${issuer}`, () => identities.unlinkUser(issuer, subject)),
+    addLoginOrigin: origin => change('login-origin add', origin, () => identities.addLoginOrigin(origin)),
+    listLoginOrigins: () => look(identities.listLoginOrigins),
+    removeLoginOrigin: origin => change('login-origin remove', origin, () => identities.removeLoginOrigin(origin)),
     createJob: request =>
       change('job create', `${request.account}: ${request.buckets.join(', ')}`, async () =>
         jobs.info(await jobs.create(request)),

@@ -6,19 +6,20 @@ import { type CannedOn, expandCanned, parseCanned } from '../../access/acl/canne
 import type { Who } from '../../access/acl/decide.ts'
 import { parseAclDocument } from '../../access/acl/document.ts'
 import { type Directory, resolveGrants } from '../../access/acl/grantees.ts'
-import { askOfHeaders, flagsOfHeaders } from '../../access/acl/headers.ts'
+import { askOfCarrier, flagsOfCarrier } from '../../access/acl/headers.ts'
 import { AccessError } from '../../access/fault.ts'
 import { NO_WISH, parsePreconditions, type Wish } from '../../access/precondition.ts'
-import type { StoredObject } from '../../format/release.ts'
-import type { RequestProof } from '../../format/request-proof.ts'
+import { ReleaseError, type StoredObject } from '../../format/release.ts'
+import type { PolicyProof, RequestProof } from '../../format/request-proof.ts'
 import type { AclObjects } from './acl-objects.ts'
+import type { AclWrites } from './believed.ts'
 import type { Bucket } from './buckets.ts'
 import { samePlace } from './coverage.ts'
 import { mayRead, type Objects } from './objects.ts'
 import { denied } from './refusal.ts'
 
 /** What was signed, by whom, and the ACL object that the store found for it under the name that was signed. */
-export type Asking = { proof: RequestProof; who: Who; named: StoredObject | null }
+export type Asking = { proof: RequestProof; who: Who; aclWrites: AclWrites; named: StoredObject | null }
 /** Whose the resource is, and whom "the bucket's owner" means. */
 export type Parties = { owner: string | null; bucketOwner: string | null }
 type Place = { bucket: string; key: string }
@@ -30,6 +31,8 @@ export type AskedAcls = {
    * @throws AccessError - it cannot be had as it was asked for, here and below
    */
   ofNewObject(asking: Asking, owner: string, bucket: Bucket | null, place: Place): Promise<BoundAcl>
+  /** Of nobody's, that came in a form which nobody signed. */
+  ofForm(form: PolicyProof, named: StoredObject | null, bucket: Bucket, place: Place): Promise<BoundAcl>
   ofNewBucket(asking: Asking, owner: string): Promise<BoundAcl>
   /**
    * In the place of one that is there: from headers, or from a document whose digest the request signed.
@@ -54,7 +57,7 @@ export function askedAclsOf(on: { directory: Directory; objects: Objects; aclObj
     parties: Parties,
     place: Place | null,
   ): Promise<BoundAcl | null> => {
-    const flags = flagsOfHeaders(asking.proof.headers)
+    const flags = flagsOfCarrier(asking.proof)
     if (ask.kind === 'none' || ask.kind === 'named') {
       if (flags.specificOverrides)
         throw new AccessError(
@@ -106,7 +109,7 @@ export function askedAclsOf(on: { directory: Directory; objects: Objects; aclObj
   return {
     async ofNewObject(asking, owner, bucket, place) {
       const parties = { owner, bucketOwner: bucket?.owner ?? null }
-      const own = await asked(askOfHeaders(asking.proof.headers), asking, 'object', parties, place)
+      const own = await asked(askOfCarrier(asking.proof), asking, 'object', parties, place)
       if (own !== null) return own
       if (bucket === null || bucket.defaultAcl === null)
         return { kind: 'own', acl: expandCanned('private', owner, null) }
@@ -117,14 +120,20 @@ export function askedAclsOf(on: { directory: Directory; objects: Objects; aclObj
       const ownEntry = { scope: { kind: 'user', id: owner }, rights: FULL } as const
       return { kind: 'own', acl: makeAcl([ownEntry, ...acl.entries], acl) }
     },
+    async ofForm(form, named, bucket, place) {
+      const asking = { proof: form, who: { kind: 'anonymous' }, named, aclWrites: 'refused' } as const
+      const parties = { owner: null, bucketOwner: bucket.owner }
+      return (await asked(askOfCarrier(form), asking, 'object', parties, place)) ?? anonymousObjectAcl(bucket)
+    },
     async ofNewBucket(asking, owner) {
       const parties = { owner, bucketOwner: owner }
-      const own = await asked(askOfHeaders(asking.proof.headers), asking, 'bucket', parties, null)
+      const own = await asked(askOfCarrier(asking.proof), asking, 'bucket', parties, null)
       return own ?? { kind: 'own', acl: expandCanned('private', owner, owner) }
     },
     async ofChange(asking, document, on, parties, place) {
       const { proof } = asking
-      const inHeaders = askOfHeaders(proof.headers)
+      requireAclWrites(asking.aclWrites)
+      const inHeaders = askOfCarrier(proof)
       if (document.length === 0) {
         const own = await asked(inHeaders, asking, on, parties, place)
         if (own === null) throw new AccessError('malformed-acl', 'want an ACL, as a document or in a header')
@@ -132,7 +141,7 @@ export function askedAclsOf(on: { directory: Directory; objects: Objects; aclObj
       }
       if (inHeaders.kind !== 'none')
         throw new AccessError('acl-sources', 'an ACL is asked for in one way: a header and a document came together')
-      requireSigned(proof, document)
+      requireSigned(asking, document)
       const own = await asked(
         parseAclDocument(document, on === 'bucket' ? 'bucket' : 'object'),
         asking,
@@ -148,11 +157,29 @@ export function askedAclsOf(on: { directory: Directory; objects: Objects; aclObj
 
 /** What a signed request wants of the metageneration of the ACL that it changes (rule 28). @throws AccessError "malformed-precondition" */
 export function metagenerationWish(proof: RequestProof): Wish {
-  return parsePreconditions(proof.headers, 'x-goog-if-')?.metageneration ?? NO_WISH
+  return ('headers' in proof && parsePreconditions(proof.headers, 'x-goog-if-')?.metageneration) || NO_WISH
 }
 
-/** A document that nobody signed could be anybody's. @throws ReleaseError "denied" */
-export function requireSigned(proof: RequestProof, document: Uint8Array): void {
-  if (hash('sha256', document, 'hex') !== proof.payload)
+/** @throws ReleaseError "unsigned-acl" */
+function requireAclWrites(aclWrites: AclWrites): void {
+  if (aclWrites === 'refused')
+    throw new ReleaseError(
+      'unsigned-acl',
+      'ACLs are changed by signed requests: a token or session proves who asks, and not what for (setting aclWritesByBearer)',
+    )
+}
+
+/**
+ * A document that nobody signed could be anybody's; where such are taken, a digest that came along must still be its own.
+ * @throws ReleaseError "denied" | "unsigned-acl"
+ */
+export function requireSigned(
+  { proof, aclWrites }: { proof: RequestProof; aclWrites: AclWrites },
+  document: Uint8Array,
+): void {
+  requireAclWrites(aclWrites)
+  const payload = 'payload' in proof ? proof.payload : ''
+  if (aclWrites === 'unsigned' && !/^[0-9a-f]{64}$/.test(payload)) return
+  if (hash('sha256', document, 'hex') !== payload)
     throw denied('the document is not the one whose SHA-256 was signed as x-amz-content-sha256')
 }

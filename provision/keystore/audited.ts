@@ -1,3 +1,4 @@
+import { type FormFields, parseFormSignature } from '../../access/form-signature.ts'
 import type { BucketRequest, KeyRelease, ObjectPlace, StationProof } from '../../format/release.ts'
 import { decodeProof } from '../../format/request-proof.ts'
 import type { Audit } from './audit.ts'
@@ -86,11 +87,17 @@ function named({ bucket, key, part }: ObjectPlace): string {
   return `${bucket}/${key}${part === undefined ? '' : `#${part.number}`}`
 }
 
+function formKey(fields: FormFields): string {
+  const form = parseFormSignature(fields)
+  return form === null ? 'nobody' : `key ${form.accessKey}`
+}
+
 /** Whom the proof names, believed or not. */
 function signer(proof: Uint8Array | null): string {
   if (proof === null) return 'anonymous'
   try {
     const read = decodeProof(proof)
+    if (read.kind === 'policy') return `form of ${formKey(new Map(read.fields))}`
     return read.kind === 'signed' ? `key ${read.accessKey}` : `${read.kind} caller`
   } catch {
     return 'key unreadable'

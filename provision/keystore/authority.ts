@@ -14,22 +14,32 @@ import { administrationOf } from './administration.ts'
 import { askedAclsOf } from './asked-acl.ts'
 import { openAudit } from './audit.ts'
 import { auditedRelease } from './audited.ts'
+import { bearerProofsOf } from './bearer-proofs.ts'
+import { fetchBounded } from './bounded-fetch.ts'
 import { bucketRightsOf } from './bucket-rights.ts'
 import { bucketVerbs } from './bucket-verbs.ts'
 import { bucketsOf } from './buckets.ts'
 import { devicesOf } from './devices.ts'
 import { directoryOf, namesOf } from './directory.ts'
+import { dpopOf } from './dpop.ts'
 import { epochsOf } from './epochs.ts'
+import { externalUsersOf } from './external-users.ts'
 import { makeFacts, readFacts } from './facts.ts'
 import { groupsOf } from './groups.ts'
+import { identitiesOf } from './identities.ts'
 import { intakeOf } from './intake.ts'
+import { issuerKeysOf } from './issuer-keys.ts'
+import { issuersOf } from './issuers.ts'
 import { jobsOf } from './jobs.ts'
+import { loginOriginsOf } from './login-origins.ts'
 import { membershipsOf } from './memberships.ts'
 import { objectsOf } from './objects.ts'
+import { policyProofsOf } from './policy-proofs.ts'
 import { proofsOf } from './proofs.ts'
 import { releaseVerbs } from './release.ts'
 import { signedProofsOf } from './signed-proofs.ts'
 import { openStateKey } from './state-key.ts'
+import { tokensOf } from './tokens.ts'
 import { usersOf } from './users.ts'
 
 export type AuthorityConfig = {
@@ -82,7 +92,13 @@ export async function openAuthority(config: AuthorityConfig): Promise<Authority>
     const jobs = jobsOf({ database, token, accounts, users, aclObjects, orderSpki: facts.grantSpki, clock })
     const epochs = epochsOf(database, token, clock)
     const signed = signedProofsOf({ accounts, clock })
-    const proofs = proofsOf({ accounts, users, memberships, signed, hostSuffix: virtualHostSuffix })
+    const policies = policyProofsOf({ accounts, clock })
+    const issuers = issuersOf({ database, accounts, groups, state, clock })
+    const issuerKeys = issuerKeysOf({ fetch: fetchBounded, clock })
+    const tokens = tokensOf({ issuerKeys, clock })
+    const externalUsers = externalUsersOf({ database, clock })
+    const bearer = bearerProofsOf({ issuers, tokens, dpop: dpopOf({ database, clock }), externalUsers })
+    const proofs = proofsOf({ accounts, users, memberships, signed, bearer, policies, hostSuffix: virtualHostSuffix })
     const buckets = bucketsOf(database, clock)
     const objects = objectsOf(database, { epochs, accounts, users, buckets, jobs, aclObjects, clock })
     const intake = intakeOf({ database, token, accounts, jobs, buckets, epochs, facts, clock })
@@ -98,6 +114,7 @@ export async function openAuthority(config: AuthorityConfig): Promise<Authority>
       names: namesOf(database),
     }
     const caFingerprint = hash('sha256', facts.caCertificate, 'hex')
+    const identities = identitiesOf({ issuers, externalUsers, users, origins: loginOriginsOf(database, clock) })
     const status = async () => ({
       processId: process.pid,
       tokenProcessId: config.tokenProcessId() ?? 0,
@@ -111,6 +128,7 @@ export async function openAuthority(config: AuthorityConfig): Promise<Authority>
         accounts,
         users,
         groups,
+        identities,
         jobs,
         devices,
         intake,

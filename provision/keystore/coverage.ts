@@ -12,8 +12,15 @@ export type RequestTarget = {
   copySource: { bucket: string; key: string } | null
 }
 
+/** Not what a request has for its method: a form covers the one object that it brings. */
+const FORM = 'form'
+
 /** @param hostSuffix - `bucket.<suffix>` hosts name the bucket; null: path style only. @returns null - names no bucket */
 export function requestTarget(proof: RequestProof, hostSuffix: string | null): RequestTarget | null {
+  if (proof.kind === 'policy') {
+    const key = new Map(proof.fields).get('key') ?? ''
+    return { method: FORM, bucket: proof.bucket, key, query: new Map(), copySource: null }
+  }
   const path = pathText(proof.rawPath)
   const pairs = queryPairs(proof.rawQuery)
   if (path === null || pairs === null || !path.startsWith('/')) return null
@@ -48,9 +55,10 @@ export function coversRead(target: RequestTarget, place: ObjectPlace): boolean {
   return target.method === 'PUT' && target.copySource !== null && samePlace(target.copySource, place)
 }
 
-/** Writing the object, part or composite at `place`: a PUT of it, a part's PUT, or the completion of an upload. */
+/** Writing the object, part or composite at `place`: a PUT or a form of it, a part's PUT, or the completion of an upload. */
 export function coversWrite(target: RequestTarget, place: ObjectPlace): boolean {
   if (!samePlace(target, place)) return false
+  if (target.method === FORM) return place.part === undefined
   const upload = target.query.get('uploadId')
   if (target.method === 'POST')
     return place.part === undefined && upload !== undefined && onlyQuery(target, name => name === 'uploadId')
@@ -98,7 +106,7 @@ export function samePlace(a: { bucket: string; key: string }, b: { bucket: strin
 }
 
 export function requestHeader(proof: RequestProof, name: string): string | undefined {
-  return proof.headers.find(([found]) => found === name)?.[1].trim()
+  return 'headers' in proof ? proof.headers.find(([found]) => found === name)?.[1].trim() : undefined
 }
 
 function onlyQuery(target: RequestTarget, may: (name: string) => boolean): boolean {

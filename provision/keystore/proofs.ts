@@ -5,10 +5,12 @@ import { FormatError } from '../../format/fault.ts'
 import { type ChunkProof, type Principal, ReleaseError } from '../../format/release.ts'
 import { decodeProof, type RequestProof } from '../../format/request-proof.ts'
 import type { Accounts } from './accounts.ts'
-import type { Age, Believed } from './believed.ts'
+import type { BearerProofs } from './bearer-proofs.ts'
+import type { AclWrites, Age, Believed } from './believed.ts'
 import { type RequestTarget, requestTarget } from './coverage.ts'
 import { Lru } from './lru.ts'
 import type { Memberships } from './memberships.ts'
+import type { PolicyProofs } from './policy-proofs.ts'
 import { requireAsParsed, type SignedProofs } from './signed-proofs.ts'
 import type { Users } from './users.ts'
 
@@ -19,11 +21,12 @@ export type Judged = {
   proof: RequestProof
   target: RequestTarget | null
   until: number | null
+  aclWrites: AclWrites
 }
 
 /** Judges what callers prove themselves with: each kind in a file of its own, all with secrets that never leave this process. */
 export type Proofs = {
-  /** Faults `no-credential`, `bad-proof`, `expired`, `skewed`, `disabled`. */
+  /** Faults `no-credential`, `bad-proof`, `bad-token`, `expired`, `skewed`, `disabled`. */
   judge(bytes: Uint8Array): Promise<Judged>
   /** The same for the request that created a long upload: its age alone is forgiven. */
   judgeCreation(bytes: Uint8Array): Promise<Judged>
@@ -40,9 +43,11 @@ export function proofsOf(on: {
   users: Pick<Users, 'byId'>
   memberships: Memberships
   signed: SignedProofs
+  bearer: BearerProofs
+  policies: PolicyProofs
   hostSuffix: string | null
 }): Proofs {
-  const { accounts, users, memberships, signed, hostSuffix } = on
+  const { accounts, users, memberships, signed, bearer, policies, hostSuffix } = on
   /** Of proofs that were believed: what never changes of one is looked at once, what may change each time. */
   const read = new Lru<string, Read>(READ_MAX)
 
@@ -50,23 +55,27 @@ export function proofsOf(on: {
     switch (proof.kind) {
       case 'signed':
         return signed.judge(proof, age)
+      case 'policy':
+        return policies.judge(proof)
       case 'bearer':
+        return bearer.judge(proof)
       case 'session':
-        throw new ReleaseError('bad-proof', 'no identity provider is trusted here')
+        throw new ReleaseError('bad-proof', 'no session is known here')
     }
   }
   const judge = async (bytes: Uint8Array, age: Age): Promise<Judged> => {
     const name = hash('sha256', bytes, 'base64')
     const known = read.get(name)
     const { proof, target } = known ?? readProof(bytes, hostSuffix)
-    const { user: id, account: of, accessKey, until } = await believed(proof, age)
+    const { user: id, account: of, accessKey, until, claimed, aclWrites } = await believed(proof, age)
     if (known === undefined) read.set(name, { proof, target })
-    const [account, user] = [await accounts.byId(of), await users.byId(id)]
+    const user = await users.byId(id)
+    const account = await accounts.byId(of ?? user?.account ?? '')
     if (account === null || account.disabled || user === null || user.disabled)
       throw new ReleaseError('disabled', 'this user or the account is switched off')
-    const { groups, domains, lists } = await memberships.of(user)
+    const { groups, domains, lists } = await memberships.of(user, claimed)
     const principal = { account: account.id, user: user.id, name: user.name, accessKey, ...lists }
-    return { principal, who: { kind: 'known', id: user.id, groups, domains }, proof, target, until }
+    return { principal, who: { kind: 'known', id: user.id, groups, domains }, proof, target, until, aclWrites }
   }
   return {
     judge: bytes => judge(bytes, 'counts'),

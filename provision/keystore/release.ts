@@ -22,6 +22,7 @@ import { coversAcl, coversCreation, coversRead, coversWrite, type RequestTarget,
 import { type Epochs, NO_JOB } from './epochs.ts'
 import { type Bound, bindingOf, isWhole, mayChangeAcl, mayRead, type Objects } from './objects.ts'
 import { checkBody, headerHash } from './opening.ts'
+import { requireLength, unsignedForm } from './policy-proofs.ts'
 import type { Judged, Proofs } from './proofs.ts'
 import { denied } from './refusal.ts'
 import { spendingOf } from './spent.ts'
@@ -76,19 +77,23 @@ export function releaseVerbs(on: {
       const { place, kind, objectId, plaintextLength, bodyLength, digestId, coreHeader } = request
       const digest = Buffer.from(request.digest)
       const fields = { kind, objectId, plaintextLength, bodyLength, digestId, digest, parts: request.parts }
-      if (request.proof === null) {
+      const form = unsignedForm(request.proof, place)
+      if (request.proof === null || form !== null) {
         if (kind !== OBJECT || place.part !== undefined) throw denied('only an object is put without a proof')
         const bucket = await bucketRights.require(place.bucket, ANONYMOUS, W)
         requireOneBody(request)
         checkBody(request, coreHeader, request.objectKey)
         const owner = await accountOf(bucket.account)
-        const binding = bindingOf(null, kind, anonymousObjectAcl(bucket))
+        const { named } = request
+        const acl = form === null ? anonymousObjectAcl(bucket) : await askedAcls.ofForm(form, named, bucket, place)
+        const binding = bindingOf(null, kind, acl)
         const made = await sealFor(owner, request.objectKey, fields, coreHeader, place, binding, request.metadata)
         return { envelope: made.envelope, binding, account: owner.id }
       }
       const judged = await proofs.judge(request.proof)
       const target = needTarget(judged)
       if (!coversWrite(target, place)) throw denied('the proof does not cover this write')
+      requireLength(judged.proof, plaintextLength)
       if ((kind === PART) !== (place.part !== undefined)) throw denied('a part, and only a part, has a number')
       if ((kind === COMPOSITE) !== (request.creation !== null))
         throw denied('a composite, and only a composite, was asked for by the request that began its upload')

@@ -59,7 +59,8 @@ export function signedProofsOf({ accounts, clock }: { accounts: Accounts; clock:
       const { user, accessKey } = credential
       // a header lives as long before its time as after it
       const until = (parseAmzTime(proof.time) ?? 0) + ((proof.expiresSeconds ?? 0) + 2 * skewSeconds) * 1000
-      return { user, accessKey, account: credential.account, until }
+      const { account } = credential
+      return { user, accessKey, account, until, claimed: null, aclWrites: 'signed' }
     },
     async verifyChunks(proof, chunks) {
       if (!proof.payload.startsWith('STREAMING-AWS4-HMAC-SHA256-PAYLOAD'))

@@ -21,9 +21,9 @@ export function readAttributes(request: S3Request): ObjectAttributes {
   for (const [raw, wire] of request.headers) {
     const name = raw.toLowerCase()
     if (refused.test(name)) throw new S3Error('NotImplemented', `${name} is not implemented here.`)
-    if (name.startsWith('x-amz-meta-')) {
+    const key = /^x-(?:amz|goog)-meta-(.*)$/s.exec(name)?.[1]
+    if (key !== undefined) {
       const value = fromWire(wire)
-      const key = name.slice('x-amz-meta-'.length)
       const earlier = Object.hasOwn(attributes.metadata, key) ? `${attributes.metadata[key]},` : ''
       // defined, not assigned: a client may name its metadata __proto__
       Object.defineProperty(attributes.metadata, key, {

@@ -13,6 +13,7 @@ import {
 } from './bucket-verbs.ts'
 import type { BucketCall, Call, FaceSettings, ObjectCall } from './call.ts'
 import { answerOf, errorXml, internalError, S3Error } from './fault.ts'
+import { isForm, postForm } from './form-verb.ts'
 import type { Admission, Gate, Purpose } from './gate.ts'
 import { namesVersion } from './generations.ts'
 import { listObjects, listObjectsV2 } from './listing-verbs.ts'
@@ -39,6 +40,13 @@ let count = 0
 
 /** S3 as a function from request to response: admits, routes, answers. Never rejects. */
 export function s3Face({ gate, settings, onError, watch }: FaceOptions): Face {
+  const answered = async (request: S3Request, target: Target, watched: Watched | undefined): Promise<S3Response> => {
+    const { bucket } = target
+    const entrance = watched === undefined ? gate : watchedGate(gate, watched, request, target)
+    if (bucket !== null && isForm(request, target)) return postForm(request, bucket, entrance, settings)
+    const admission = await entrance.admit(request, purposeOf(request, target))
+    return route({ request, query: target.query, admission, store: admission.store, settings }, target)
+  }
   return async arrived => {
     const requestId = `${FIRST}${(++count).toString(16).toUpperCase().padStart(8, '0')}`
     const headers: [string, string][] = [['x-amz-request-id', requestId]]
@@ -48,10 +56,7 @@ export function s3Face({ gate, settings, onError, watch }: FaceOptions): Face {
     try {
       watched = watch?.({ requestId, method: request.method, remote: request.remote ?? null })
       const target = parseTarget(request, settings.hostSuffix)
-      const admission = await gate.admit(request, purposeOf(request, target))
-      await watched?.admit(admittedOf(request, target, admission))
-      const call = { request, query: target.query, admission, store: admission.store, settings }
-      const response = await route(call, target)
+      const response = await answered(request, target, watched)
       const { status, body } = response
       const end = (bytesOut: number): void => watched?.end({ status, code: null, ...tally, bytesOut })
       if (body === null || body instanceof Uint8Array) end(body?.length ?? 0)
@@ -68,6 +73,19 @@ export function s3Face({ gate, settings, onError, watch }: FaceOptions): Face {
       watched?.end({ status, code, ...tally, bytesOut: body?.length ?? 0 })
       return { status, headers: body === null ? headers : [...headers, ['content-type', 'application/xml']], body }
     }
+  }
+}
+
+/** The same gate; who was let in is told, and may still be refused. */
+function watchedGate(gate: Gate, watched: Watched, request: S3Request, target: Target): Gate {
+  const told = async (admission: Admission): Promise<Admission> => {
+    await watched.admit(admittedOf(request, target, admission))
+    return admission
+  }
+  const { admitForm } = gate
+  return {
+    admit: async (head, purpose) => told(await gate.admit(head, purpose)),
+    ...(admitForm && { admitForm: async (bucket, fields) => told(await admitForm(bucket, fields)) }),
   }
 }
 

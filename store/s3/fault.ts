@@ -24,13 +24,17 @@ const statuses = {
   InvalidObjectState: 403,
   InvalidPart: 400,
   InvalidPartOrder: 400,
+  InvalidPolicyDocument: 400,
   InvalidRange: 416,
   InvalidRequest: 400,
+  InvalidToken: 401,
   InvalidURI: 400,
   KeyTooLongError: 400,
   MalformedACLError: 400,
+  MalformedPOSTRequest: 400,
   MalformedXML: 400,
   MalformedTrailerError: 400,
+  MaxPostPreDataLengthExceededError: 400,
   MetadataTooLarge: 400,
   MethodNotAllowed: 405,
   MissingContentLength: 411,
@@ -79,6 +83,7 @@ const accessCodes: Record<AccessFault, S3Code> = {
   unsupported: 'InvalidRequest',
   'unknown-key': 'InvalidAccessKeyId',
   'unsigned-header': 'AccessDenied',
+  'bad-token': 'InvalidToken',
   skewed: 'RequestTimeTooSkewed',
   expired: 'AccessDenied',
   'signature-mismatch': 'SignatureDoesNotMatch',
@@ -89,9 +94,12 @@ const accessCodes: Record<AccessFault, S3Code> = {
   'unknown-grantee': 'InvalidArgument',
   'unknown-email': 'UnresolvableGrantByEmailAddress',
   'ambiguous-email': 'AmbiguousGrantByEmailAddress',
+  'unsigned-acl': 'AccessDenied',
   'other-owner': 'AccessDenied',
   'invalid-acl-object': 'InvalidAclObject',
   'malformed-precondition': 'InvalidArgument',
+  'malformed-form': 'InvalidArgument',
+  'malformed-policy': 'InvalidPolicyDocument',
   denied: 'AccessDenied',
 }
 
@@ -113,7 +121,12 @@ export type Answer = { code: S3Code; status: number; message: string; headers: [
 /** The one table from faults to what goes over the wire; `null`: not an error anybody here knows. */
 export function answerOf(error: unknown): Answer | null {
   if (error instanceof S3Error) return answer(error.code, error.message, error.headers)
-  if (error instanceof AccessError) return answer(accessCodes[error.fault], error.message)
+  if (error instanceof AccessError) {
+    // RFC 6750 §3: a client that sent a token is told that it was the token
+    const again: [string, string][] =
+      error.fault === 'bad-token' ? [['www-authenticate', 'Bearer error="invalid_token"']] : []
+    return answer(accessCodes[error.fault], error.message, again)
+  }
   if (!(error instanceof StoreError)) return null
   const code = storeCodes[error.fault]
   if (error.fault === 'read-only') return answer(code, `No writes: the device is sealed or locked. ${error.message}`)

@@ -1,6 +1,7 @@
 import type { KeyObject } from 'node:crypto'
 import { type ChunkClaim, chainHolds, verifyChunk } from '../../access/chunk-claim.ts'
 import { AccessError } from '../../access/fault.ts'
+import type { FormFields } from '../../access/form-signature.ts'
 import { parseProof, type RequestHead, verifyProof } from '../../access/proof.ts'
 import { type Scope, scopeText, signingKey } from '../../access/signing-key.ts'
 import type { ObjectStore } from '../object-store.ts'
@@ -24,7 +25,11 @@ export type Admission = {
 export type ChunkJudge = (claims: ChunkClaim[]) => Promise<void>
 
 /** Who may come in, and with which store in hand; throws AccessError. Knows credentials or whom to ask; the face knows neither. */
-export type Gate = { admit(request: RequestHead, purpose: Purpose): Promise<Admission> }
+export type Gate = {
+  admit(request: RequestHead, purpose: Purpose): Promise<Admission>
+  /** Of a form, which brings its proof among its fields; absent: no forms here. @param fields - its key is the object's */
+  admitForm?(bucket: string, fields: FormFields): Promise<Admission>
+}
 /**
  * `read-object`: of the store in hand `get` alone is called. So a gate may leave it to that call to have the proof judged, and say for
  * `principal` whom it takes the caller for; nothing of it is shown.

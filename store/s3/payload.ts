@@ -33,6 +33,28 @@ export async function openPayload(
   const declared = signed ?? sentDigest ?? 'UNSIGNED-PAYLOAD'
   const mode = chunkedMode(declared)
   const length = readLength(header(request, mode ? 'x-amz-decoded-content-length' : 'content-length'))
+  const payload = await digesting(request, { admission, declared, mode, length, etags }, wanted)
+  return { ...payload, length }
+}
+
+/** A file in a form: how long it is says its end. */
+export function openFormPayload(request: S3Request, etags: EtagPolicy): Promise<Omit<Payload, 'length'>> {
+  return digesting(request, { admission: null, declared: 'UNSIGNED-PAYLOAD', mode: null, length: 0, etags })
+}
+
+type Framing = {
+  admission: Admission | null
+  declared: string
+  mode: ReturnType<typeof chunkedMode>
+  length: number
+  etags: EtagPolicy
+}
+
+async function digesting(
+  request: S3Request,
+  { admission, declared, mode, length, etags }: Framing,
+  wanted?: ChecksumName,
+): Promise<Omit<Payload, 'length'>> {
   const trailers = mode?.trailer ? trailerNames(header(request, 'x-amz-trailer')) : []
   const sent = sentChecksum(request, trailers)
   const md5Sent = readDigest(header(request, 'content-md5'), 'Content-MD5')
@@ -51,11 +73,13 @@ export async function openPayload(
         length,
         trailers,
         onTrailer,
-        ...(admission.chunks && { chunks: admission.chunks }),
+        ...(admission?.chunks && { chunks: admission.chunks }),
       })
     : request.body
+  let received = 0
   async function* body(): AsyncGenerator<Uint8Array> {
     for await (const chunk of bytes) {
+      received += chunk.length
       checksum?.update(chunk)
       md5?.update(chunk)
       sha256?.update(chunk)
@@ -64,7 +88,6 @@ export async function openPayload(
   }
   return {
     body: ownedAs(bytes, body()),
-    length,
     finish() {
       if (sha256 && sha256.digest('hex') !== declared) {
         throw new AccessError('payload-mismatch', 'The bytes do not match x-amz-content-sha256.')
@@ -75,7 +98,7 @@ export async function openPayload(
       if (sent && value && expected !== value.toString('base64')) throw badDigest(sent.header)
       const found: Checksum | undefined = name &&
         value && { name, value: value.toString('base64'), type: 'FULL_OBJECT' }
-      const etag = etags === 'md5' || !sent || !found ? (digest?.toString('hex') ?? '') : cheapEtag(found, length)
+      const etag = etags === 'md5' || !sent || !found ? (digest?.toString('hex') ?? '') : cheapEtag(found, received)
       return found ? { etag, checksum: found } : { etag }
     },
   }

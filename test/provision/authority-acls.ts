@@ -2,7 +2,7 @@
 import { R } from '../../access/acl/acl.ts'
 import { expandCanned, parseCanned } from '../../access/acl/canned.ts'
 import { mayDo } from '../../access/acl/decide.ts'
-import { askOfHeaders } from '../../access/acl/headers.ts'
+import { askOfCarrier } from '../../access/acl/headers.ts'
 import { encodeAcl, parseAcl } from '../../access/acl/text.ts'
 import { type BucketFacts, type KeyRelease, ReleaseError } from '../../format/release.ts'
 import { decodeProof } from '../../format/request-proof.ts'
@@ -15,7 +15,7 @@ export function authorityAcls(on: { isByHand(proof: Uint8Array): boolean; accoun
   /** What the request's headers ask for. */
   const asked = (proof: Uint8Array, owner: string, bucketOwner: string | null): string | null => {
     if (on.isByHand(proof)) return null
-    const ask = askOfHeaders(decodeProof(proof).headers)
+    const ask = askOfCarrier(decodeProof(proof))
     if (ask.kind === 'none') return null
     if (ask.kind !== 'canned') throw new ReleaseError('malformed-acl', 'canned ACLs only')
     return encodeAcl(expandCanned(parseCanned(ask.name, ask.dialect, 'object'), owner, bucketOwner))

@@ -136,6 +136,12 @@ export function sigV4Samples(): Buffer[] {
   )
 }
 
+export function bearerSamples(): Buffer[] {
+  const head = 'GET /b/k?a=b\nhost: h\nx-amz-acl: private'
+  const token = 'eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhIn0.AAAA'
+  return text(`${head}\nauthorization: Bearer ${token}`, `${head}\nauthorization: DPoP ${token}\ndpop: ${token}`)
+}
+
 /** What a caller's chunk claims are judged with. */
 export const CLAIM_KEY = createSecretKey(Buffer.alloc(32, 1))
 

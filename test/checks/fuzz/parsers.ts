@@ -4,8 +4,11 @@ import { parseCanned } from '../../../access/acl/canned.ts'
 import { ACL_DOCUMENT, parseAclDocument } from '../../../access/acl/document.ts'
 import { askOfForm, askOfHeaders } from '../../../access/acl/headers.ts'
 import { encodeAcl, parseAcl } from '../../../access/acl/text.ts'
+import { parseBearer } from '../../../access/bearer.ts'
 import { type ChunkClaim, chainHolds, verifyChunk } from '../../../access/chunk-claim.ts'
 import { AccessError } from '../../../access/fault.ts'
+import { judgeForm, parseFormPolicy } from '../../../access/form-policy.ts'
+import { parseFormSignature } from '../../../access/form-signature.ts'
 import { parsePreconditions } from '../../../access/precondition.ts'
 import { parseProof as parseSigV4, verifyProof as verifySigV4 } from '../../../access/proof.ts'
 import { parseAmzTime } from '../../../access/time.ts'
@@ -20,10 +23,12 @@ import { readAttributes } from '../../../store/s3/attributes.ts'
 import { decodeChunked } from '../../../store/s3/aws-chunked.ts'
 import { readConditions, readPutCondition, readRange } from '../../../store/s3/conditions.ts'
 import { S3Error } from '../../../store/s3/fault.ts'
+import { openForm } from '../../../store/s3/form.ts'
 import { decodePath, parseQuery, parseTarget } from '../../../store/s3/target.ts'
 import { longXml, readXml } from '../../../store/s3/xml-in.ts'
 import { FORMAT_PARSERS } from './format-parsers.ts'
 import {
+  bearerSamples,
   CLAIM_KEY,
   certificates,
   chunkedSamples,
@@ -49,6 +54,7 @@ export const PARSERS: Parser[] = [
     const proof = parseSigV4(requestOf(bytes))
     return proof && verifySigV4(proof, 'secret', new Date(0))
   }),
+  wire('bearer', ['parseBearer'], bearerSamples, bytes => parseBearer(requestOf(bytes))),
   wire('SigV4 chunk claim', [], claims, bytes => {
     const [kind, time = '', date = '', region = '', previous = '', digest = '', signature = ''] =
       utf8(bytes).split('\n')
@@ -81,6 +87,34 @@ export const PARSERS: Parser[] = [
       readRange(request.headers.find(([name]) => name.toLowerCase() === 'range')?.[1], 1000),
     ]
   }),
+  wire(
+    'policy of a form',
+    ['parseFormPolicy', 'parseFormSignature'],
+    () =>
+      text(
+        '{"expiration":"2030-01-01T00:00:00Z","conditions":[{"bucket":"b"},["starts-with","$key","f\\$"],["content-length-range",0,9]]}',
+        'policy: e30=\nx-amz-algorithm: AWS4-HMAC-SHA256\nx-amz-credential: AK/20260102/r/s3/aws4_request\nx-amz-date: 20260102T030405Z',
+      ),
+    bytes => {
+      const lines = utf8(bytes)
+        .split('\n')
+        .map(line => line.split(': ', 2))
+        .map(([name = '', value = '']): [string, string] => [name, value])
+      eachOf(
+        () => judgeForm(parseFormPolicy(bytes.toString('base64')), new Map(lines), 'b', 0),
+        () => parseFormSignature(new Map(lines)),
+      )
+    },
+  ),
+  wire(
+    'form',
+    [],
+    () =>
+      text(
+        '--b\r\nContent-Disposition: form-data; name="key"\r\n\r\nk\r\n--b\r\nContent-Disposition: form-data; name="file"; filename="f"\r\nContent-Type: text/plain\r\n\r\nbytes\r\n--b--\r\n',
+      ),
+    async bytes => drain((await openForm('multipart/form-data; boundary=b', chunksOf(bytes))).file),
+  ),
   wire(
     'preconditions on generations',
     ['parsePreconditions'],

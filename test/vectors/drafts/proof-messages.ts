@@ -17,6 +17,7 @@ const presigned = { ...byHeader, form: 'presigned', method: 'GET', query: 'a=b',
 const google = { ...presigned, scheme: 'GOOG4' }
 const bearer = { ...request, kind: 'bearer', token: 'e30.e30.', dpop: null, request: '' }
 const bound = { ...bearer, dpop: 'e30.e30.AA', request: 'cd'.repeat(16) }
+const form = { kind: 'policy', bucket: 'b', fields: ['key', 'k\u00e9', 'policy', 'e30=', 'signature', 'AA=='] }
 const session = { ...request, kind: 'session', ticket: 'AAAA' }
 
 export const PROOF_DRAFTS: { name: string; value: CborValue; refused: Wrong[] }[] = [
@@ -62,5 +63,16 @@ export const PROOF_DRAFTS: { name: string; value: CborValue; refused: Wrong[] }[
     name: 'session',
     value: session,
     refused: [['a ticket above the bound', 'limit', { ...session, ticket: 'a'.repeat(2049) }]],
+  },
+  {
+    name: 'form',
+    value: form,
+    refused: [
+      ['a field without its value', 'malformed', { ...form, fields: ['key'] }],
+      ['a field twice', 'malformed', { ...form, fields: ['key', 'a', 'key', 'b'] }],
+      ['a name in upper case', 'malformed', { ...form, fields: ['Key', 'a'] }],
+      ['129 fields', 'limit', { ...form, fields: Array.from({ length: 258 }, (_, at) => `${at}`) }],
+      ['a method', 'malformed', { ...form, method: 'POST' }],
+    ],
   },
 ]

@@ -41,6 +41,7 @@ export function openRelease(path: string): KeyRelease & { close(): void } {
     authenticate: call(at => at.authenticate),
     verifyChunks: call(at => at.verifyChunks),
     wrap: call(at => at.wrap),
+    beginUpload: call(at => at.beginUpload),
     release: call(at => at.release),
     rewrap: call(at => at.rewrap),
     bind: call(at => at.bind),

@@ -93,5 +93,13 @@ async function dropUploads(change: Change, bucket: string): Promise<string[]> {
   for (const { id } of await change.selectFrom('uploads').select('id').where('bucket', '=', bucket).execute())
     dead.push(...(await dropPartSet(change, id)))
   await change.deleteFrom('uploads').where('bucket', '=', bucket).execute()
+  const begun = await change
+    .selectFrom('resumables')
+    .select('id')
+    .where('bucket', '=', bucket)
+    .where('done', 'is', null)
+    .execute()
+  for (const { id } of begun) dead.push(...(await dropPartSet(change, id)))
+  await change.deleteFrom('resumables').where('bucket', '=', bucket).execute()
   return dead
 }

@@ -6,6 +6,7 @@ import { boundStore, type HostedStore } from './bound-store.ts'
 import { hostedGate } from './gate.ts'
 import { getUnjudged, type Unjudged } from './get-verb.ts'
 import { type Registration, registrationOf } from './registration.ts'
+import { sweepResumables } from './resumable-sweep.ts'
 import type { BoundCaller } from './rights.ts'
 import { openShelf } from './shelf.ts'
 
@@ -40,6 +41,7 @@ export async function openHosted(config: HostedConfig, release: KeyRelease): Pro
   const shelf = await openShelf({ directory, clock, decision: { readersSeeAcl } })
   try {
     // what a crash left between the authority and the tables
+    await sweepResumables(shelf)
     await finishStaged(shelf, release)
   } catch (error) {
     // the authority is away: until it is asked again both decide by what they know, and both must say yes

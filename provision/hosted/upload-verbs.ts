@@ -222,7 +222,12 @@ async function findUpload(
   return row
 }
 
-function openParts(database: Database | Change, upload: string, after: number, limit: number): Promise<PartRow[]> {
+export function openParts(
+  database: Database | Change,
+  upload: string,
+  after: number,
+  limit: number,
+): Promise<PartRow[]> {
   return database
     .selectFrom('parts')
     .selectAll()
@@ -249,7 +254,7 @@ function choose(rows: PartRow[], wanted: CompletedPart[]): PartRow[] {
 }
 
 /** The line of the composite's list: what the part's own envelope says of it. */
-function compositePart(row: PartRow): CompositePart {
+export function compositePart(row: PartRow): CompositePart {
   const { objectId, plaintextLength, bodyLength, digestId, digest } = parseEnvelope(row.envelope)
   return { objectId, plaintextLength, bodyLength, digestId, digest: Buffer.from(digest) }
 }

@@ -40,6 +40,7 @@ import { releaseVerbs } from './release.ts'
 import { signedProofsOf } from './signed-proofs.ts'
 import { openStateKey } from './state-key.ts'
 import { tokensOf } from './tokens.ts'
+import { uploadTicketsOf } from './upload-tickets.ts'
 import { usersOf } from './users.ts'
 
 export type AuthorityConfig = {
@@ -97,7 +98,17 @@ export async function openAuthority(config: AuthorityConfig): Promise<Authority>
     const tokens = tokensOf({ issuerKeys, clock })
     const externalUsers = externalUsersOf({ database, clock })
     const bearer = bearerProofsOf({ issuers, tokens, dpop: dpopOf({ database, clock }), externalUsers })
-    const proofs = proofsOf({ accounts, users, memberships, signed, bearer, policies, hostSuffix: virtualHostSuffix })
+    const uploads = uploadTicketsOf({ state, accounts, clock })
+    const proofs = proofsOf({
+      accounts,
+      users,
+      memberships,
+      signed,
+      bearer,
+      policies,
+      uploads,
+      hostSuffix: virtualHostSuffix,
+    })
     const buckets = bucketsOf(database, clock)
     const aclObjects = aclObjectsOf(database, clock)
     const objects = objectsOf(database, { epochs, accounts, users, buckets, jobs, aclObjects, clock })
@@ -107,7 +118,7 @@ export async function openAuthority(config: AuthorityConfig): Promise<Authority>
     const bucketRights = bucketRightsOf(buckets, aclObjects, decision)
     const askedAcls = askedAclsOf({ directory, objects, aclObjects })
     const verbs = {
-      ...releaseVerbs({ proofs, accounts, epochs, objects, buckets, bucketRights, askedAcls, decision }),
+      ...releaseVerbs({ proofs, uploads, accounts, epochs, objects, buckets, bucketRights, askedAcls, decision }),
       ...bucketVerbs({ proofs, buckets, bucketRights, askedAcls }),
       ...aclObjectVerbs({ proofs, objects, aclObjects, bucketRights, directory }),
       ...proofVerbs(proofs),

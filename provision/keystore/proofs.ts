@@ -12,6 +12,7 @@ import { Lru } from './lru.ts'
 import type { Memberships } from './memberships.ts'
 import type { PolicyProofs } from './policy-proofs.ts'
 import { requireAsParsed, type SignedProofs } from './signed-proofs.ts'
+import type { UploadTickets } from './upload-tickets.ts'
 import type { Users } from './users.ts'
 
 export type Judged = {
@@ -45,9 +46,10 @@ export function proofsOf(on: {
   signed: SignedProofs
   bearer: BearerProofs
   policies: PolicyProofs
+  uploads: Pick<UploadTickets, 'judge'>
   hostSuffix: string | null
 }): Proofs {
-  const { accounts, users, memberships, signed, bearer, policies, hostSuffix } = on
+  const { accounts, users, memberships, signed, bearer, policies, uploads, hostSuffix } = on
   /** Of proofs that were believed: what never changes of one is looked at once, what may change each time. */
   const read = new Lru<string, Read>(READ_MAX)
 
@@ -57,6 +59,8 @@ export function proofsOf(on: {
         return signed.judge(proof, age)
       case 'policy':
         return policies.judge(proof)
+      case 'upload':
+        return uploads.judge(proof)
       case 'bearer':
         return bearer.judge(proof)
       case 'session':

@@ -13,6 +13,8 @@ export type StateKey = {
   open(sealed: Uint8Array, what: string): Buffer
   /** 32 bytes that only whoever has the token can make: for the audit's head */
   mac(bytes: Uint8Array): Buffer
+  /** the same under a key of its own: for tickets of uploads */
+  ticketMac(bytes: Uint8Array): Buffer
 }
 
 const CONTEXT: SealContext = { info: 'sealift/v1 state key', aad: Buffer.alloc(0) }
@@ -49,12 +51,13 @@ export async function openStateKey(token: Token, sealed: Uint8Array): Promise<St
     raw.fill(0)
     return made
   }
-  const [secrets, marks] = [part('state secrets'), part('state marks')]
+  const [secrets, marks, tickets] = [part('state secrets'), part('state marks'), part('upload tickets')]
   key.fill(0)
   const aad = (what: string) => label('state secret', Buffer.from(what, 'utf8'))
   return {
     seal: (plain, what) => sealSmall(secrets, plain, aad(what)),
     open: (bytes, what) => openSmall(secrets, bytes, aad(what), what),
     mac: bytes => createHmac('sha256', marks).update(bytes).digest(),
+    ticketMac: bytes => createHmac('sha256', tickets).update(bytes).digest(),
   }
 }

@@ -24,6 +24,7 @@ import { decodeChunked } from '../../../store/s3/aws-chunked.ts'
 import { readConditions, readPutCondition, readRange } from '../../../store/s3/conditions.ts'
 import { S3Error } from '../../../store/s3/fault.ts'
 import { openForm } from '../../../store/s3/form.ts'
+import { readContentRange } from '../../../store/s3/resumable-verbs.ts'
 import { decodePath, parseQuery, parseTarget } from '../../../store/s3/target.ts'
 import { longXml, readXml } from '../../../store/s3/xml-in.ts'
 import { FORMAT_PARSERS } from './format-parsers.ts'
@@ -85,6 +86,7 @@ export const PARSERS: Parser[] = [
       readConditions(request),
       readPutCondition(request),
       readRange(request.headers.find(([name]) => name.toLowerCase() === 'range')?.[1], 1000),
+      readContentRange(request.headers[0]?.[1], 10),
     ]
   }),
   wire(

@@ -3,6 +3,7 @@ import { listen } from '../../store/s3/listen.ts'
 import { connectAdministration } from '../admin-client.ts'
 import { openHosted } from '../hosted/serve.ts'
 import { openStation } from '../intake/intake.ts'
+import { openLogin } from '../login-client.ts'
 import { openRelease } from '../release-client.ts'
 import type { Role } from '../serve.ts'
 import { intakeSocketPath, serveIntake } from './intake-socket.ts'
@@ -26,6 +27,7 @@ export function storeRole(options: StoreRoleOptions): Role {
     name: 'hosted',
     async open(paths) {
       const release = openRelease(paths.release)
+      const login = openLogin(paths.login)
       const hosted = await openHosted(
         {
           directory: join(options.state, 'hosted'),
@@ -36,6 +38,7 @@ export function storeRole(options: StoreRoleOptions): Role {
           ...(options.hostSuffix !== null && { hostSuffix: options.hostSuffix }),
         },
         release,
+        login,
       )
       const station = await openStation(join(options.state, 'intake'))
       const administer = () => connectAdministration(paths.administration)
@@ -52,6 +55,7 @@ export function storeRole(options: StoreRoleOptions): Role {
           await station.close()
           await hosted.close()
           release.close()
+          login.close()
         },
       }
     },

@@ -47,7 +47,7 @@ export async function openWorld(): Promise<World> {
   let buckets = 0
   const world: World = {
     fixture,
-    hosted: await openHosted(config, fixture.authority.release),
+    hosted: await openHosted(config, fixture.authority.release, fixture.authority.login),
     directory,
     administration,
     anna,
@@ -85,7 +85,7 @@ export async function openWorld(): Promise<World> {
     },
     async restart() {
       await world.hosted.close()
-      world.hosted = await openHosted(config, fixture.authority.release)
+      world.hosted = await openHosted(config, fixture.authority.release, fixture.authority.login)
     },
     async remove() {
       await world.hosted.close()

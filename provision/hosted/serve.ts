@@ -1,3 +1,4 @@
+import type { Login } from '../../format/login.ts'
 import type { KeyRelease } from '../../format/release.ts'
 import { StoreError } from '../../store/object-store.ts'
 import { type Face, s3Face } from '../../store/s3/face.ts'
@@ -5,6 +6,9 @@ import { finishStaged } from './acl-objects.ts'
 import { boundStore, type HostedStore } from './bound-store.ts'
 import { hostedGate } from './gate.ts'
 import { getUnjudged, type Unjudged } from './get-verb.ts'
+import { basicTicketsOf } from './login/basic.ts'
+import { loginFace } from './login/face.ts'
+import { loginSitesOf } from './login/site.ts'
 import { type Registration, registrationOf } from './registration.ts'
 import { sweepResumables } from './resumable-sweep.ts'
 import type { BoundCaller } from './rights.ts'
@@ -34,9 +38,14 @@ export type Hosted = {
 /**
  * The public store, ready to be listened with.
  * @param release - the authority's socket, or a double of it; nothing here can make or judge a signature without it
+ * @param login - null: browsers do not log in here
  * @throws StoreError "busy" - another process holds the directory
  */
-export async function openHosted(config: HostedConfig, release: KeyRelease): Promise<Hosted> {
+export async function openHosted(
+  config: HostedConfig,
+  release: KeyRelease,
+  login: Login | null = null,
+): Promise<Hosted> {
   const { directory, clock, region, hostSuffix, readersSeeAcl = false, onError } = config
   const shelf = await openShelf({ directory, clock, decision: { readersSeeAcl } })
   try {
@@ -56,8 +65,12 @@ export async function openHosted(config: HostedConfig, release: KeyRelease): Pro
   const nobody = store(null)
   const reading = (unjudged: Unjudged) => ({ ...nobody, get: getUnjudged(shelf, release, unjudged) })
   const settings = { etags: 'md5' as const, region, ...(hostSuffix !== undefined && { hostSuffix }) }
+  const basic = login === null ? null : basicTicketsOf(login, clock)
+  const face = s3Face({ gate: hostedGate({ release, store, formStore, reading, basic }), settings, onError })
+  const withLogin = (at: Login): Face =>
+    loginFace({ face, login: at, sites: loginSitesOf(at, clock), onError: error => onError(error, 'of a page') })
   return {
-    face: s3Face({ gate: hostedGate({ release, store, formStore, reading }), settings, onError }),
+    face: login === null ? face : withLogin(login),
     store,
     registration: registrationOf(shelf),
     close: () => shelf.close(),

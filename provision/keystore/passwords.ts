@@ -47,6 +47,11 @@ export function passwordsOf(on: { issuers: Issuers; fetch: Fetch; clock: () => n
     const recent = found !== undefined && clock() - found.last < WINDOW_MS ? found.count : 0
     failures.set(`${kind} ${name}`, { count: recent + 1, last: clock() })
   }
+  /** It was no failure after all. */
+  const uncount = (kind: keyof typeof FREE, name: string): void => {
+    const found = failures.get(`${kind} ${name}`)
+    if (found !== undefined) failures.set(`${kind} ${name}`, { ...found, count: Math.max(0, found.count - 1) })
+  }
   const asked = async (issuer: Issuer, username: string, password: string) => {
     const secret = await issuers.secretOf(issuer)
     try {
@@ -79,7 +84,14 @@ export function passwordsOf(on: { issuers: Issuers; fetch: Fetch; clock: () => n
         if (status !== 200) throw new LoginError('unavailable', `the password service answers with status ${status}`)
         const who = read(body, issuer)
         failures.delete(`name ${name}`)
+        uncount('address', address)
         return who
+      } catch (error) {
+        if (!(error instanceof LoginError && error.fault === 'refused')) {
+          uncount('name', name)
+          uncount('address', address)
+        }
+        throw error
       } finally {
         underWay--
       }

@@ -237,6 +237,18 @@ test('after a few failures a name has to wait, whoever asks, and then may try ag
   }
 })
 
+test('who gets in is not counted against the address that he shares with others', async () => {
+  for (let at = 0; at < 60; at++) assert.is((await logIn()).status, 303)
+  service.status = 500
+  for (let at = 0; at < 60; at++) assert.is((await logIn()).status, 503, 'nor is a service that fails')
+  service.status = null
+  const statuses: number[] = []
+  for (let at = 0; at < 60; at++) statuses.push((await logIn({ username: `guess ${at}`, password: 'x' })).status)
+  assert.is(statuses.at(0), 403)
+  assert.is(statuses.at(-1), 429, 'many names from one address')
+  world.fixture.clock.now += 20 * 60_000
+})
+
 test('a service that answers out of form lets nobody in', async () => {
   for (const answer of ['', '{', '{}', '{"subject":""}', '{"subject":5}', `{"subject":"${'x'.repeat(257)}"}`, '[]']) {
     service.people.set('odd', { password: 'o', answer })

@@ -28,6 +28,7 @@ import {
   type AclGeneration,
   type AclInForce,
   type AclObjectRequest,
+  type BeginUploadRequest,
   BINDING_LIMIT,
   type BindRequest,
   BUCKET_ACLS,
@@ -55,7 +56,7 @@ import {
   type Wrapped,
   type WrapRequest,
 } from './release.ts'
-import { PROOF_LIMIT } from './request-proof.ts'
+import { PROOF_LIMIT, TICKET_LIMIT } from './request-proof.ts'
 
 /** Every message of `KeyRelease` in both directions. @see FORMAT.md §13 */
 const ACCOUNT_BYTES = 128
@@ -132,6 +133,7 @@ const wrap = record<WrapRequest>(
   { objectId: 'object', coreHeader: 'core', plaintextLength: 'plain', bodyLength: 'body', objectKey: 'key' },
 )
 
+const beginUpload = record<BeginUploadRequest>({ proof, place, upload: text(128), named: nullable(stored) })
 const release = record<ReleaseRequest>({ proof: nullable(proof), object: stored, parts: listOf(stored, MAX_PARTS) })
 const rewrap = record<RewrapRequest>({
   proof,
@@ -225,6 +227,7 @@ export const RELEASE_CALLS: Calls<KeyRelease> = {
   authenticate: { ask: args(proof), answer: principal },
   verifyChunks: { ask: args(proof, listOf(chunk, CHUNKS_BATCH)), answer: nothing },
   wrap: { ask: args(wrap), answer: record<Wrapped>({ envelope, binding, account: text(ACCOUNT_BYTES) }) },
+  beginUpload: { ask: args(beginUpload), answer: bytes({ max: TICKET_LIMIT }) },
   release: { ask: args(release), answer: released },
   rewrap: {
     ask: args(rewrap),

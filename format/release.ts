@@ -25,6 +25,11 @@ export interface KeyRelease {
    * `authenticate`; `denied` for every other refusal.
    */
   release(request: ReleaseRequest): Promise<Released>
+  /**
+   * A ticket for an upload that is sent over days: what the caller may now, the ticket says then, as long as his user, his key and his
+   * right to the bucket stay. The ACL that the request asks for must be one that can be had. Goes as proof with each `wrap` of the upload.
+   */
+  beginUpload(request: BeginUploadRequest): Promise<Buffer>
   /** New envelopes for the same bodies under another name, for the proof's user (server-side copy). ACL as of `wrap`. */
   rewrap(request: RewrapRequest): Promise<Rewrapped>
   /** Replaces the ACL of an object's release binding (revision above 0), if the metageneration is as the signed request wants it: in force from the answer on. */
@@ -95,6 +100,9 @@ export type WrapRequest = {
   objectKey: Uint8Array
   named: StoredObject | null
 }
+
+/** `upload`: its id, as the parts' places will name it */
+export type BeginUploadRequest = { proof: Uint8Array; place: ObjectPlace; upload: string; named: StoredObject | null }
 
 /** `account`: whose key it is under. `binding`: as it is in the envelope's associated data, and must come back with it. */
 export type Wrapped = { envelope: Buffer; binding: Buffer; account: string }

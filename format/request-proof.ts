@@ -1,12 +1,12 @@
 import { type CborValue, decodeCbor, encodeCbor } from './cbor.ts'
-import { type Codec, count, listOf, nullable, oneOf, record, text } from './codec.ts'
+import { type Codec, count, listOf, nullable, octets, oneOf, record, text } from './codec.ts'
 import { FormatError } from './fault.ts'
 
 /**
  * What a caller proved himself with, as the public store hands it to the authority: one kind for each way to do so. The same shapes as
  * those of `access/`, so that neither needs the other. Wire strings: one character per byte. @see FORMAT.md §13.2
  */
-export type RequestProof = HeadedProof | PolicyProof
+export type RequestProof = HeadedProof | PolicyProof | UploadProof
 /** Those that come with a request whose headers say what is asked for. */
 export type HeadedProof = SignedProof | BearerProof | SessionProof
 
@@ -55,7 +55,11 @@ export type PolicyProof = {
   fields: (readonly [name: string, value: string])[]
 }
 
+/** A ticket that the authority gave when a long upload began, for its parts and its object. */
+export type UploadProof = { kind: 'upload'; ticket: Uint8Array }
+
 export const PROOF_LIMIT = 64 << 10
+export const TICKET_LIMIT = 4096
 const METHODS = ['GET', 'HEAD', 'PUT', 'POST', 'DELETE'] as const
 const HEADERS_MAX = 128
 /** A line end inside a field could make one canonical text out of two different requests. */
@@ -134,6 +138,7 @@ const KINDS: { [Kind in RequestProof['kind']]: Codec<Extract<RequestProof, { kin
   ),
   session: record<SessionProof>({ kind: oneOf(['session']), ...request, ticket: wire(2 << 10) }, names),
   policy: record<PolicyProof>({ kind: oneOf(['policy']), bucket: text(255), fields: formFields }),
+  upload: record<UploadProof>({ kind: oneOf(['upload']), ticket: octets({ max: TICKET_LIMIT }) }),
 }
 
 /** @throws FormatError "unsupported" - a method that no object request has */
@@ -151,6 +156,8 @@ function encoded(proof: RequestProof): CborValue {
       return KINDS.session.encode(proof)
     case 'policy':
       return KINDS.policy.encode(proof)
+    case 'upload':
+      return KINDS.upload.encode(proof)
   }
 }
 
@@ -163,6 +170,7 @@ export function decodeProof(bytes: Uint8Array): RequestProof {
     case 'bearer':
     case 'session':
     case 'policy':
+    case 'upload':
       return KINDS[kind].take(value, 'proof')
   }
   throw new FormatError(typeof kind === 'string' ? 'unsupported' : 'malformed', 'proof: of no kind that is known')

@@ -5,7 +5,7 @@ import {
   AdministrationError,
 } from '../format/administration.ts'
 import { type CallClient, callClient } from '../format/call-client.ts'
-import { connectSocket } from './release-client.ts'
+import { connectSocket } from './socket-client.ts'
 
 /**
  * The authority's administration socket.

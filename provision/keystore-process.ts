@@ -12,6 +12,7 @@ export type KeystoreProcess = {
   processId: number
   release: string
   administration: string
+  login: string
   /** resolves when it has ended, for whatever reason */
   ended: Promise<void>
   close(): Promise<void>
@@ -32,14 +33,20 @@ export class KeystoreStartError extends Error {
 export async function startKeystore(program: KeystoreProgram): Promise<KeystoreProcess> {
   const child = launch(program, 'serve')
   const line = await firstLine(child)
-  const { release, administration, processId } = line
-  if (typeof release !== 'string' || typeof administration !== 'string' || typeof processId !== 'number')
+  const { release, administration, login, processId } = line
+  if (
+    typeof release !== 'string' ||
+    typeof administration !== 'string' ||
+    typeof login !== 'string' ||
+    typeof processId !== 'number'
+  )
     throw await failed(child, line)
   const ended = once(child, 'exit').then(() => {})
   return {
     processId,
     release,
     administration,
+    login,
     ended,
     async close() {
       child.stdin?.end()

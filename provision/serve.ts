@@ -5,11 +5,15 @@ import { type KeystoreProcess, type KeystoreProgram, startKeystore } from './key
 export type Role = {
   name: string
   /** @param paths - the keystore's sockets; it may be started anew behind them at any time */
-  open(paths: { release: string; administration: string }): Promise<{ address: string; close(): Promise<void> }>
+  open(paths: {
+    release: string
+    administration: string
+    login: string
+  }): Promise<{ address: string; close(): Promise<void> }>
 }
 
 export type Provider = {
-  keystore: { processId: number; release: string; administration: string }
+  keystore: { processId: number; release: string; administration: string; login: string }
   roles: { name: string; address: string }[]
   close(): Promise<void>
 }
@@ -26,7 +30,8 @@ const BACKOFF_MS_MAX = 30_000
 export async function openProvider(program: KeystoreProgram, roles: readonly Role[]): Promise<Provider> {
   const closing = new AbortController()
   let keystore = await startKeystore(program)
-  const first = { processId: keystore.processId, release: keystore.release, administration: keystore.administration }
+  const { processId, release, administration, login } = keystore
+  const first = { processId, release, administration, login }
   const watch = async (): Promise<void> => {
     for (let failures = 0; !closing.signal.aborted; ) {
       await keystore.ended

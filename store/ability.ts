@@ -1,6 +1,13 @@
 import type { Acl } from '../access/acl/acl.ts'
 import type { Preconditions } from '../access/precondition.ts'
-import type { DeleteOptions, ObjectAttributes, ObjectRecord, ObjectStore, PutCondition } from './object-store.ts'
+import type {
+  DeleteOptions,
+  ObjectAttributes,
+  ObjectRecord,
+  ObjectStore,
+  PutCondition,
+  PutOptions,
+} from './object-store.ts'
 
 /** Further abilities of stores, asked for at run time. */
 
@@ -35,6 +42,36 @@ export interface GenerationStore extends ObjectStore {
 
 export function hasGenerations(store: ObjectStore): store is GenerationStore {
   return 'numbersGenerations' in store
+}
+
+/** How far an upload is that is sent to one address. `done`: the object that it became. */
+export type ResumableState = ObjectName & { stored: number; total: number | null; done: ObjectRecord | null }
+
+/**
+ * Uploads that are sent on after any break, by whoever knows their id. `stored` bytes are on stable storage.
+ * Faults `no-upload`, `upload-expired`.
+ */
+export interface ResumableStore extends ObjectStore {
+  /** By a known caller; ACL and conditions are those of this request. @returns an id that nobody guesses */
+  startResumable(
+    bucket: string,
+    key: string,
+    options: Pick<PutOptions, 'attributes' | 'condition' | 'generations'>,
+  ): Promise<string>
+  resumable(id: string): Promise<ResumableState>
+  /**
+   * Goes on at `first`; what is there already is skipped, and a gap is not filled. With the last byte of `total` the object is made.
+   * What a break in `body` leaves is kept. Faults `invalid-part`, `incomplete-body`, `busy`, and those of `put`.
+   */
+  appendResumable(
+    id: string,
+    bytes: { first: number; length: number; total: number | null; body: AsyncIterable<Uint8Array> },
+  ): Promise<ResumableState>
+  dropResumable(id: string): Promise<void>
+}
+
+export function hasResumables(store: ObjectStore): store is ResumableStore {
+  return 'startResumable' in store
 }
 
 /** Of stores that number. A bucket has no generation. */

@@ -195,6 +195,7 @@ export type StoreFault =
   | 'bucket-not-empty'
   | 'no-version'
   | 'no-upload'
+  | 'upload-expired'
   | 'invalid-part'
   | 'part-too-small'
   | 'incomplete-body'

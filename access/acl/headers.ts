@@ -74,15 +74,19 @@ const SPECIFIC_OVERRIDES = 'specific-overrides'
 export type AclCarrier =
   | { readonly headers: readonly WireHeader[] }
   | { readonly fields: readonly (readonly [name: string, value: string])[] }
+  /** says nothing: whatever began it did */
+  | { readonly kind: 'upload' }
 
 /** @throws as `askOfHeaders` */
 export function askOfCarrier(carrier: AclCarrier): AclAsk {
-  return 'fields' in carrier ? askOfForm(new Map(carrier.fields)) : askOfHeaders(carrier.headers)
+  if ('fields' in carrier) return askOfForm(new Map(carrier.fields))
+  return askOfHeaders('headers' in carrier ? carrier.headers : [])
 }
 
 /** @throws as `flagsOfHeaders` */
 export function flagsOfCarrier(carrier: AclCarrier): AclFlags {
-  return flagsOfHeaders('fields' in carrier ? carrier.fields : carrier.headers)
+  if ('fields' in carrier) return flagsOfHeaders(carrier.fields)
+  return flagsOfHeaders('headers' in carrier ? carrier.headers : [])
 }
 
 /** What a form's fields ask for, where `acl` is a canned one too. @throws as `askOfHeaders` */

@@ -2,6 +2,7 @@ import { type Kysely, sql, type Transaction } from 'kysely'
 import type { DatabaseKind } from './dialect.ts'
 import { addAclObjects, type HostedAclTables } from './hosted-acls.ts'
 import { addGenerations } from './hosted-generations.ts'
+import { addResumables, type ResumableRow } from './hosted-resumables.ts'
 import { addUsage, type HostedUsageTables } from './hosted-usage.ts'
 import type { Migrations } from './open.ts'
 
@@ -42,6 +43,7 @@ export type HostedSchema = {
     /** proof of the request that made it: the ACL comes from there */
     creation: Buffer
   }
+  resumables: ResumableRow
   acls: HostedAclTables['acls']
   acl_generations: HostedAclTables['acl_generations']
   staged_acls: HostedAclTables['staged_acls']
@@ -121,6 +123,7 @@ export const hostedMigrations: Migrations = kind => ({
   '0003-acl-objects': { up: (database: Kysely<unknown>) => addAclObjects(database, kind) },
   '0004-generations': { up: (database: Kysely<unknown>) => addGenerations(database, kind) },
   '0005-usage': { up: (database: Kysely<unknown>) => addUsage(database, kind) },
+  '0006-resumables': { up: (database: Kysely<unknown>) => addResumables(database, kind) },
 })
 
 async function first(database: Kysely<unknown>, kind: DatabaseKind): Promise<void> {

@@ -72,4 +72,10 @@ export async function addUsage(database: Kysely<unknown>, kind: DatabaseKind): P
     select objects.bucket, objects.owner, buckets.account, count(*), sum(objects.size), 0, ${Date.now()}
     from objects join buckets on buckets.name = objects.bucket
     group by objects.bucket, objects.owner, buckets.account`.execute(database)
+  await sql`
+    insert into stored (bucket, owner, account, objects, bytes, byte_hours, counted_at)
+    select parts.bucket, '', buckets.account, 0, sum(parts.size), 0, ${Date.now()}
+    from parts join uploads on uploads.id = parts.part_set join buckets on buckets.name = parts.bucket
+    group by parts.bucket, buckets.account
+    on conflict (bucket, owner, account) do update set bytes = stored.bytes + excluded.bytes`.execute(database)
 }

@@ -47,7 +47,7 @@ export function requireSignedDocument(proof: Uint8Array): void {
   const said = decodeProof(proof)
   // of callers who sign nothing the authority says whether it takes a document
   const unsigned = said.kind === 'signed' && !/^[0-9a-f]{64}$/.test(said.payload)
-  if (said.kind === 'policy' || unsigned)
+  if (said.kind === 'policy' || said.kind === 'upload' || unsigned)
     throw new StoreError(
       'forbidden',
       'An ACL document must be signed: send its SHA-256 as x-amz-content-sha256 (switch payload signing on).',

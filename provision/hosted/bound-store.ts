@@ -1,15 +1,16 @@
 import type { KeyRelease } from '../../format/release.ts'
-import type { AclStore, CopyStore, GenerationStore } from '../../store/ability.ts'
+import type { AclStore, CopyStore, GenerationStore, ResumableStore } from '../../store/ability.ts'
 import type { MultipartStore } from '../../store/object-store.ts'
 import { aclVerbs } from './acl-verbs.ts'
 import { bucketVerbs } from './bucket-verbs.ts'
 import { copyVerb } from './copy-verb.ts'
 import { objectVerbs } from './object-verbs.ts'
+import { resumableVerbs } from './resumable-verbs.ts'
 import type { BoundCaller } from './rights.ts'
 import type { Shelf } from './shelf.ts'
 import { uploadVerbs } from './upload-verbs.ts'
 
-export type HostedStore = MultipartStore & CopyStore & AclStore & GenerationStore
+export type HostedStore = MultipartStore & CopyStore & AclStore & GenerationStore & ResumableStore
 
 /**
  * The public store as one caller may use it. Whether the data may be had is decided here; whether its key may be had is decided by the
@@ -28,6 +29,7 @@ export function boundStore(
     ...bucketVerbs(shelf, release, caller),
     ...objectVerbs(shelf, release, caller, form),
     ...uploadVerbs(shelf, release, caller),
+    ...resumableVerbs(shelf, release, caller),
     ...aclVerbs(shelf, release, caller),
     ...copyVerb(shelf, release, caller),
     numbersGenerations: true,

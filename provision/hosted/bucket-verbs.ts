@@ -16,6 +16,7 @@ import {
   requireKnown,
 } from './rights.ts'
 import type { Shelf } from './shelf.ts'
+import { changeOpen, type Ledger, openBytes } from './usage/stored.ts'
 
 export type BucketVerbs = Pick<ObjectStore, 'listBuckets' | 'headBucket' | 'createBucket' | 'deleteBucket'>
 
@@ -77,7 +78,7 @@ export function bucketVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
         const held = await change.selectFrom('objects').select('key').where('bucket', '=', bucket).limit(1).execute()
         if (held.length > 0) throw new StoreError('bucket-not-empty', `bucket ${bucket} holds objects`)
         // uploads left open go with it: they could never be completed
-        const dead = await dropUploads(change, bucket)
+        const dead = await dropUploads(change, shelf.ledger, bucket)
         await change.deleteFrom('buckets').where('name', '=', bucket).execute()
         await moveReference(change, row.acl_ref, null)
         return dead
@@ -89,10 +90,22 @@ export function bucketVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
   }
 }
 
-async function dropUploads(change: Change, bucket: string): Promise<string[]> {
+async function dropUploads(change: Change, ledger: Ledger, bucket: string): Promise<string[]> {
   const dead: string[] = []
+  const drop = async (set: string): Promise<void> => {
+    await changeOpen(change, ledger, bucket, -(await openBytes(change, set)))
+    dead.push(...(await dropPartSet(change, set)))
+  }
   for (const { id } of await change.selectFrom('uploads').select('id').where('bucket', '=', bucket).execute())
-    dead.push(...(await dropPartSet(change, id)))
+    await drop(id)
   await change.deleteFrom('uploads').where('bucket', '=', bucket).execute()
+  const begun = await change
+    .selectFrom('resumables')
+    .select('id')
+    .where('bucket', '=', bucket)
+    .where('done', 'is', null)
+    .execute()
+  for (const { id } of begun) await drop(id)
+  await change.deleteFrom('resumables').where('bucket', '=', bucket).execute()
   return dead
 }

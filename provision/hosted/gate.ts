@@ -1,12 +1,16 @@
+import { type NameAndPassword, parseBasic } from '../../access/basic.ts'
 import { type ChunkClaim, chainHolds } from '../../access/chunk-claim.ts'
 import { AccessError } from '../../access/fault.ts'
 import { parseFormSignature } from '../../access/form-signature.ts'
 import type { KeyRelease, Principal } from '../../format/release.ts'
 import { encodeProof, type SignedProof } from '../../format/request-proof.ts'
 import type { ObjectStore } from '../../store/object-store.ts'
-import type { Admission, ChunkJudge, Gate } from '../../store/s3/gate.ts'
-import { callerOf } from './caller.ts'
+import type { Admission, ChunkJudge, Gate, GateRequest } from '../../store/s3/gate.ts'
+import { header } from '../../store/s3/message.ts'
+import { callerOf, sessionCaller } from './caller.ts'
 import type { Unjudged } from './get-verb.ts'
+import type { BasicTickets } from './login/basic.ts'
+import { callerAddress } from './login/site.ts'
 import { asked } from './release-fault.ts'
 import type { BoundCaller } from './rights.ts'
 
@@ -23,8 +27,14 @@ export function hostedGate(options: {
   formStore: (form: Uint8Array) => ObjectStore
   /** gives objects on a proof that it hands to the authority itself */
   reading: (unjudged: Unjudged) => ObjectStore
+  /** null: nobody logs in here, and no name and password are taken */
+  basic: BasicTickets | null
 }): Gate {
-  const { release, store, formStore, reading } = options
+  const { release, store, formStore, reading, basic: tickets } = options
+  const basicTicket = async (request: GateRequest, basic: NameAndPassword): Promise<string> => {
+    if (tickets === null) throw new AccessError('unsupported', 'a name and password are not taken here')
+    return tickets.of(header(request, 'host') ?? '', basic, callerAddress(request))
+  }
   /** whom a caller of that name was when he was judged last */
   const seen = new Map<string, Principal>()
   const note = (name: string, principal: Principal): void => {
@@ -40,7 +50,8 @@ export function hostedGate(options: {
       return { principal: shown(principal), store: store({ proof, principal }), payload: null }
     },
     async admit(request, purpose) {
-      const caller = callerOf(request)
+      const basic = parseBasic(request)
+      const caller = basic === null ? callerOf(request) : sessionCaller(request, await basicTicket(request, basic))
       if (caller === null) return { principal: null, store: store(null), payload: null }
       const { proof, bytes, name } = caller
       const { payload } = proof

@@ -1,3 +1,4 @@
+import type { Login } from '../../format/login.ts'
 import type { KeyRelease } from '../../format/release.ts'
 import { StoreError } from '../../store/object-store.ts'
 import { type Face, s3Face } from '../../store/s3/face.ts'
@@ -5,7 +6,11 @@ import { finishStaged } from './acl-objects.ts'
 import { boundStore, type HostedStore } from './bound-store.ts'
 import { hostedGate } from './gate.ts'
 import { getUnjudged, type Unjudged } from './get-verb.ts'
+import { basicTicketsOf } from './login/basic.ts'
+import { loginFace } from './login/face.ts'
+import { loginSitesOf } from './login/site.ts'
 import { type Registration, registrationOf } from './registration.ts'
+import { sweepResumables } from './resumable-sweep.ts'
 import type { BoundCaller } from './rights.ts'
 import { openShelf } from './shelf.ts'
 import { openUsage, type Usage } from './usage/usage.ts'
@@ -37,13 +42,19 @@ export type Hosted = {
 /**
  * The public store, ready to be listened with.
  * @param release - the authority's socket, or a double of it; nothing here can make or judge a signature without it
+ * @param login - null: browsers do not log in here
  * @throws StoreError "busy" - another process holds the directory
  */
-export async function openHosted(config: HostedConfig, release: KeyRelease): Promise<Hosted> {
+export async function openHosted(
+  config: HostedConfig,
+  release: KeyRelease,
+  login: Login | null = null,
+): Promise<Hosted> {
   const { directory, clock, region, hostSuffix, readersSeeAcl = false, log = null, onError } = config
   const shelf = await openShelf({ directory, clock, decision: { readersSeeAcl } })
   try {
     // what a crash left between the authority and the tables
+    await sweepResumables(shelf)
     await finishStaged(shelf, release)
   } catch (error) {
     // the authority is away: until it is asked again both decide by what they know, and both must say yes
@@ -59,13 +70,13 @@ export async function openHosted(config: HostedConfig, release: KeyRelease): Pro
   const nobody = store(null)
   const reading = (unjudged: Unjudged) => ({ ...nobody, get: getUnjudged(shelf, release, unjudged) })
   const settings = { etags: 'md5' as const, region, ...(hostSuffix !== undefined && { hostSuffix }) }
+  const basic = login === null ? null : basicTicketsOf(login, clock)
+  const gate = hostedGate({ release, store, formStore, reading, basic })
+  const face = s3Face({ gate, settings, watch: usage.watch, onError })
+  const withLogin = (at: Login): Face =>
+    loginFace({ face, login: at, sites: loginSitesOf(at, clock), onError: error => onError(error, 'of a page') })
   return {
-    face: s3Face({
-      gate: hostedGate({ release, store, formStore, reading }),
-      settings,
-      watch: usage.watch,
-      onError,
-    }),
+    face: login === null ? face : withLogin(login),
     store,
     registration: registrationOf(shelf),
     usage,

@@ -25,6 +25,7 @@ import { jsonOf, keyBytes, keyText, metadataOf, partRecordOf, uploadRecordOf } f
 import { sealToBlob, wrapSealed } from './sealing.ts'
 import type { Shelf } from './shelf.ts'
 import { listUploads } from './upload-listing.ts'
+import { changeOpen, openBytes } from './usage/stored.ts'
 
 export type UploadVerbs = Omit<MultipartStore, keyof ObjectStore>
 
@@ -95,7 +96,9 @@ export function uploadVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
           // again: it may have been completed or aborted while the bytes came
           await findUpload(change, id, caller)
           const old = await openParts(change, id, number - 1, 1)
-          const replaced = old.filter(part => part.number === number).map(part => part.object_id)
+          const replaced = old.filter(part => part.number === number)
+          const before = replaced.reduce((sum, part) => sum + part.size, 0)
+          await changeOpen(change, shelf.ledger, upload.bucket, row.size - before)
           await addBlob(change, sealed.blob)
           await addBody(change, {
             object_id: row.object_id,
@@ -105,7 +108,11 @@ export function uploadVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
             core_header: sealed.coreHeader,
           })
           await change.insertInto('parts').values(row).execute()
-          return dropParts(change, id, replaced)
+          return dropParts(
+            change,
+            id,
+            replaced.map(part => part.object_id),
+          )
         })
       } catch (error) {
         sealed.objectKey.fill(0)
@@ -153,6 +160,7 @@ export function uploadVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
         const used = new Set<string>(parts.map(part => part.objectId))
         if (all.filter(part => used.has(part.object_id)).length !== used.size)
           throw new StoreError('invalid-part', 'a part was replaced while the upload was completed')
+        await changeOpen(change, shelf.ledger, upload.bucket, -(await openBytes(change, id)))
         const nothing = Buffer.alloc(0)
         await addBody(change, { object_id: objectId, blob: null, offset: 0, length: 0, core_header: nothing })
         const unused = await dropParts(
@@ -193,7 +201,8 @@ export function uploadVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
     },
     async abortUpload(id) {
       const dead = await database.transaction().execute(async change => {
-        await findUpload(change, id, caller)
+        const { bucket } = await findUpload(change, id, caller)
+        await changeOpen(change, shelf.ledger, bucket, -(await openBytes(change, id)))
         await change.deleteFrom('uploads').where('id', '=', id).execute()
         return dropPartSet(change, id)
       })
@@ -223,7 +232,12 @@ async function findUpload(
   return row
 }
 
-function openParts(database: Database | Change, upload: string, after: number, limit: number): Promise<PartRow[]> {
+export function openParts(
+  database: Database | Change,
+  upload: string,
+  after: number,
+  limit: number,
+): Promise<PartRow[]> {
   return database
     .selectFrom('parts')
     .selectAll()
@@ -250,7 +264,7 @@ function choose(rows: PartRow[], wanted: CompletedPart[]): PartRow[] {
 }
 
 /** The line of the composite's list: what the part's own envelope says of it. */
-function compositePart(row: PartRow): CompositePart {
+export function compositePart(row: PartRow): CompositePart {
   const { objectId, plaintextLength, bodyLength, digestId, digest } = parseEnvelope(row.envelope)
   return { objectId, plaintextLength, bodyLength, digestId, digest: Buffer.from(digest) }
 }

@@ -3,6 +3,7 @@ import { listen } from '../../store/s3/listen.ts'
 import { connectAdministration } from '../admin-client.ts'
 import { openHosted } from '../hosted/serve.ts'
 import { openStation } from '../intake/intake.ts'
+import { openLogin } from '../login-client.ts'
 import { openRelease } from '../release-client.ts'
 import type { Role } from '../serve.ts'
 import { readInstallation } from './installation.ts'
@@ -30,6 +31,7 @@ export function storeRole(options: StoreRoleOptions): Role {
     async open(paths) {
       const { virtualHostSuffix, readersSeeAcl } = readInstallation(options.state)
       const release = openRelease(paths.release)
+      const login = openLogin(paths.login)
       const hosted = await openHosted(
         {
           directory: join(options.state, 'hosted'),
@@ -42,6 +44,7 @@ export function storeRole(options: StoreRoleOptions): Role {
           ...(virtualHostSuffix !== null && { hostSuffix: virtualHostSuffix }),
         },
         release,
+        login,
       )
       const station = await openStation(join(options.state, 'intake'))
       const administer = () => connectAdministration(paths.administration)
@@ -64,6 +67,7 @@ export function storeRole(options: StoreRoleOptions): Role {
           await station.close()
           await hosted.close()
           release.close()
+          login.close()
         },
       }
     },

@@ -3,6 +3,7 @@ import type { BucketRequest, KeyRelease, ObjectPlace, StationProof } from '../..
 import { decodeProof } from '../../format/request-proof.ts'
 import type { Audit } from './audit.ts'
 import { outside, releaseError } from './refusal.ts'
+import { readTicket } from './upload-tickets.ts'
 
 /**
  * `KeyRelease` with its audit: what gives a key or refuses one is on record before the answer leaves, and a refusal's reason stays here.
@@ -39,6 +40,10 @@ export function auditedRelease(inner: KeyRelease, audit: Audit): KeyRelease {
         },
         () => inner.wrap(request),
       ),
+    beginUpload: request => {
+      const about = () => `${named(request.place)} upload ${request.upload}`
+      return told({ what: 'upload begin', who: () => signer(request.proof), about }, () => inner.beginUpload(request))
+    },
     release: request => {
       const about = () => `${named(request.object.place)}, ${request.parts.length} parts`
       return told({ what: 'release', who: () => signer(request.proof), about }, () => inner.release(request))
@@ -97,6 +102,7 @@ function signer(proof: Uint8Array | null): string {
   if (proof === null) return 'anonymous'
   try {
     const read = decodeProof(proof)
+    if (read.kind === 'upload') return `upload ${readTicket(read.ticket).upload}`
     if (read.kind === 'policy') return `form of ${formKey(new Map(read.fields))}`
     return read.kind === 'signed' ? `key ${read.accessKey}` : `${read.kind} caller`
   } catch {

@@ -2,6 +2,7 @@ import { hash } from 'node:crypto'
 import type { Kysely } from 'kysely'
 import type { DecisionSettings } from '../../access/acl/decide.ts'
 import type { Administration } from '../../format/administration.ts'
+import type { Login } from '../../format/login.ts'
 import type { KeyRelease } from '../../format/release.ts'
 import type { Token } from '../../hsm/token.ts'
 import { sqliteFile } from '../database/dialect.ts'
@@ -19,6 +20,7 @@ import { fetchBounded } from './bounded-fetch.ts'
 import { bucketRightsOf } from './bucket-rights.ts'
 import { bucketVerbs } from './bucket-verbs.ts'
 import { bucketsOf } from './buckets.ts'
+import { codeFlowOf } from './code-flow.ts'
 import { devicesOf } from './devices.ts'
 import { directoryOf, namesOf } from './directory.ts'
 import { dpopOf } from './dpop.ts'
@@ -31,15 +33,20 @@ import { intakeOf } from './intake.ts'
 import { issuerKeysOf } from './issuer-keys.ts'
 import { issuersOf } from './issuers.ts'
 import { jobsOf } from './jobs.ts'
+import { loginOf } from './login.ts'
 import { loginOriginsOf } from './login-origins.ts'
 import { membershipsOf } from './memberships.ts'
 import { objectsOf } from './objects.ts'
+import { passwordsOf } from './passwords.ts'
 import { policyProofsOf } from './policy-proofs.ts'
 import { proofsOf } from './proofs.ts'
 import { releaseVerbs } from './release.ts'
+import { returnAddressesOf } from './return-address.ts'
+import { sessionsOf } from './sessions.ts'
 import { signedProofsOf } from './signed-proofs.ts'
 import { openStateKey } from './state-key.ts'
 import { tokensOf } from './tokens.ts'
+import { uploadTicketsOf } from './upload-tickets.ts'
 import { usersOf } from './users.ts'
 
 export type AuthorityConfig = {
@@ -60,6 +67,7 @@ export type AuthorityConfig = {
 export type Authority = {
   release: KeyRelease
   administration: Administration
+  login: Login
   close(): Promise<void>
 }
 
@@ -98,7 +106,19 @@ export async function openAuthority(config: AuthorityConfig): Promise<Authority>
     const tokens = tokensOf({ issuerKeys, clock })
     const externalUsers = externalUsersOf({ database, clock })
     const bearer = bearerProofsOf({ issuers, tokens, dpop: dpopOf({ database, clock }), externalUsers })
-    const proofs = proofsOf({ accounts, users, memberships, signed, bearer, policies, hostSuffix: virtualHostSuffix })
+    const uploads = uploadTicketsOf({ state, accounts, clock })
+    const origins = loginOriginsOf(database, clock)
+    const { tickets } = state
+    const sessions = sessionsOf({ database, issuers, origins, tickets, clock })
+    const hostSuffix = virtualHostSuffix
+    const kinds = { signed, bearer, sessions, policies, uploads }
+    const proofs = proofsOf({ accounts, users, memberships, ...kinds, hostSuffix })
+    const login = loginOf({
+      ...{ issuers, origins, externalUsers, sessions, users, audit },
+      returnAddresses: returnAddressesOf({ origins, state, clock }),
+      codeFlow: codeFlowOf({ issuers, issuerKeys, tokens, tickets, fetch: fetchBounded, clock }),
+      passwords: passwordsOf({ issuers, fetch: fetchBounded, clock }),
+    })
     const buckets = bucketsOf(database, clock)
     const objects = objectsOf(database, { epochs, accounts, users, buckets, jobs, aclObjects, clock })
     const intake = intakeOf({ database, token, accounts, jobs, buckets, epochs, facts, clock })
@@ -107,14 +127,14 @@ export async function openAuthority(config: AuthorityConfig): Promise<Authority>
     const bucketRights = bucketRightsOf(buckets, aclObjects, decision)
     const askedAcls = askedAclsOf({ directory, objects, aclObjects })
     const verbs = {
-      ...releaseVerbs({ proofs, accounts, epochs, objects, buckets, bucketRights, askedAcls, decision }),
+      ...releaseVerbs({ proofs, uploads, accounts, epochs, objects, buckets, bucketRights, askedAcls, decision }),
       ...bucketVerbs({ proofs, buckets, bucketRights, askedAcls }),
       ...aclObjectVerbs({ proofs, objects, aclObjects, bucketRights, directory }),
       ...proofVerbs(proofs),
       names: namesOf(database),
     }
     const caFingerprint = hash('sha256', facts.caCertificate, 'hex')
-    const identities = identitiesOf({ issuers, externalUsers, users, origins: loginOriginsOf(database, clock) })
+    const identities = identitiesOf({ issuers, externalUsers, users, origins })
     const status = async () => ({
       processId: process.pid,
       tokenProcessId: config.tokenProcessId() ?? 0,
@@ -124,6 +144,7 @@ export async function openAuthority(config: AuthorityConfig): Promise<Authority>
     let closed: Promise<void> | null = null
     return {
       release: auditedRelease({ ...verbs, ...intake }, audit),
+      login,
       administration: administrationOf({
         accounts,
         users,

@@ -38,6 +38,7 @@ export function keystorePaths(state: string) {
     database: join(state, 'keystore.sqlite'),
     release: join(state, 'keystore.sock'),
     administration: join(state, 'keystore-admin.sock'),
+    login: join(state, 'keystore-login.sock'),
     softHsm: join(state, 'token'),
     pin: join(state, 'token.pin'),
     profile: join(state, 'token-profile'),

@@ -1,6 +1,7 @@
 import { percentDecode, queryPairs, utf8Text } from '../../access/canonical.ts'
 import type { ObjectPlace } from '../../format/release.ts'
 import type { RequestProof } from '../../format/request-proof.ts'
+import { readTicket } from './upload-tickets.ts'
 
 /** What a request is about, read from what was signed, or of a caller who signs nothing from what the store says. All pure. */
 export type RequestTarget = {
@@ -14,12 +15,18 @@ export type RequestTarget = {
 
 /** Not what a request has for its method: a form covers the one object that it brings. */
 const FORM = 'form'
+/** A ticket covers the object of its upload, and the parts. */
+const UPLOAD = 'upload'
 
 /** @param hostSuffix - `bucket.<suffix>` hosts name the bucket; null: path style only. @returns null - names no bucket */
 export function requestTarget(proof: RequestProof, hostSuffix: string | null): RequestTarget | null {
   if (proof.kind === 'policy') {
     const key = new Map(proof.fields).get('key') ?? ''
     return { method: FORM, bucket: proof.bucket, key, query: new Map(), copySource: null }
+  }
+  if (proof.kind === 'upload') {
+    const { bucket, key, upload } = readTicket(proof.ticket)
+    return { method: UPLOAD, bucket, key, query: new Map([['uploadId', upload]]), copySource: null }
   }
   const path = pathText(proof.rawPath)
   const pairs = queryPairs(proof.rawQuery)
@@ -60,6 +67,7 @@ export function coversWrite(target: RequestTarget, place: ObjectPlace): boolean 
   if (!samePlace(target, place)) return false
   if (target.method === FORM) return place.part === undefined
   const upload = target.query.get('uploadId')
+  if (target.method === UPLOAD) return place.part === undefined || place.part.upload === upload
   if (target.method === 'POST')
     return place.part === undefined && upload !== undefined && onlyQuery(target, name => name === 'uploadId')
   if (target.method !== 'PUT') return false
@@ -72,6 +80,12 @@ export function coversWrite(target: RequestTarget, place: ObjectPlace): boolean 
 /** The creation of a multipart upload of `place`. */
 export function coversCreation(target: RequestTarget, place: ObjectPlace): boolean {
   return target.method === 'POST' && samePlace(target, place) && target.query.has('uploads')
+}
+
+/** The beginning of an upload that is sent under one address, of `place`. */
+export function coversBeginning(proof: RequestProof, target: RequestTarget, place: ObjectPlace): boolean {
+  const begins = requestHeader(proof, 'x-goog-resumable')?.toLowerCase() === 'start'
+  return target.method === 'POST' && begins && samePlace(target, place) && onlyQuery(target, () => false)
 }
 
 /** A change of the object's ACL. */

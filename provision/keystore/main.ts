@@ -4,6 +4,7 @@
  */
 import { ADMINISTRATION_CALLS, AdministrationError } from '../../format/administration.ts'
 import { FormatError } from '../../format/fault.ts'
+import { LOGIN_CALLS } from '../../format/login.ts'
 import { ReleaseError } from '../../format/release.ts'
 import { RELEASE_CALLS } from '../../format/release-calls.ts'
 import { TokenError } from '../../hsm/token.ts'
@@ -11,6 +12,7 @@ import { administrationError } from './administration.ts'
 import { type AuthorityConfig, initialiseAuthority, openAuthority } from './authority.ts'
 import { serveCalls } from './call-server.ts'
 import { type KeystoreConfig, keystorePaths, readKeystoreConfig } from './config.ts'
+import { loginError } from './login.ts'
 import { keepProfile, makeProviderToken, openProviderToken } from './provider-token.ts'
 import { releaseError } from './refusal.ts'
 
@@ -51,6 +53,12 @@ async function serve(config: KeystoreConfig): Promise<void> {
       if (known.fault === 'internal') complain(known.cause)
       return { fault: known.fault, message: known.message }
     }),
+    await serveCalls(paths.login, LOGIN_CALLS, authority.login, error => {
+      if (error instanceof FormatError) return { fault: 'malformed', message: error.message }
+      const { fault, message, cause } = loginError(error)
+      if (fault === 'unavailable' && cause !== undefined) complain(cause)
+      return { fault, message }
+    }),
   ]
   let ending = false
   const end = async () => {
@@ -63,7 +71,13 @@ async function serve(config: KeystoreConfig): Promise<void> {
   }
   process.stdin.on('end', end).on('error', end).resume()
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, end)
-  say({ ready: true, processId: process.pid, release: paths.release, administration: paths.administration })
+  say({
+    ready: true,
+    processId: process.pid,
+    release: paths.release,
+    login: paths.login,
+    administration: paths.administration,
+  })
 }
 
 function authorityConfig(

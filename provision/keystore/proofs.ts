@@ -11,7 +11,9 @@ import { type RequestTarget, requestTarget } from './coverage.ts'
 import { Lru } from './lru.ts'
 import type { Memberships } from './memberships.ts'
 import type { PolicyProofs } from './policy-proofs.ts'
+import type { Sessions } from './sessions.ts'
 import { requireAsParsed, type SignedProofs } from './signed-proofs.ts'
+import type { UploadTickets } from './upload-tickets.ts'
 import type { Users } from './users.ts'
 
 export type Judged = {
@@ -44,10 +46,12 @@ export function proofsOf(on: {
   memberships: Memberships
   signed: SignedProofs
   bearer: BearerProofs
+  sessions: Pick<Sessions, 'judge'>
   policies: PolicyProofs
+  uploads: Pick<UploadTickets, 'judge'>
   hostSuffix: string | null
 }): Proofs {
-  const { accounts, users, memberships, signed, bearer, policies, hostSuffix } = on
+  const { accounts, users, memberships, signed, bearer, sessions, policies, uploads, hostSuffix } = on
   /** Of proofs that were believed: what never changes of one is looked at once, what may change each time. */
   const read = new Lru<string, Read>(READ_MAX)
 
@@ -57,10 +61,12 @@ export function proofsOf(on: {
         return signed.judge(proof, age)
       case 'policy':
         return policies.judge(proof)
+      case 'upload':
+        return uploads.judge(proof)
       case 'bearer':
         return bearer.judge(proof)
       case 'session':
-        throw new ReleaseError('bad-proof', 'no session is known here')
+        return sessions.judge(proof)
     }
   }
   const judge = async (bytes: Uint8Array, age: Age): Promise<Judged> => {

@@ -14,11 +14,20 @@ import {
 } from '../../format/envelope.ts'
 import { sealMetadata } from '../../format/metadata.ts'
 import type { KeyRelease, ObjectPlace, WrapRequest } from '../../format/release.ts'
+import { decodeProof } from '../../format/request-proof.ts'
 import type { Accounts, KnownAccount } from './accounts.ts'
 import { type AskedAcls, type Asking, anonymousObjectAcl, metagenerationWish } from './asked-acl.ts'
 import type { BucketRights } from './bucket-rights.ts'
 import type { Buckets } from './buckets.ts'
-import { coversAcl, coversCreation, coversRead, coversWrite, type RequestTarget, samePlace } from './coverage.ts'
+import {
+  coversAcl,
+  coversBeginning,
+  coversCreation,
+  coversRead,
+  coversWrite,
+  type RequestTarget,
+  samePlace,
+} from './coverage.ts'
 import { type Epochs, NO_JOB } from './epochs.ts'
 import { type Bound, bindingOf, isWhole, mayChangeAcl, mayRead, type Objects } from './objects.ts'
 import { checkBody, headerHash } from './opening.ts'
@@ -26,12 +35,14 @@ import { requireLength, unsignedForm } from './policy-proofs.ts'
 import type { Judged, Proofs } from './proofs.ts'
 import { denied } from './refusal.ts'
 import { spendingOf } from './spent.ts'
+import { isCreation, type UploadTickets } from './upload-tickets.ts'
 
-type Verbs = Pick<KeyRelease, 'wrap' | 'release' | 'rewrap' | 'bind'>
+type Verbs = Pick<KeyRelease, 'beginUpload' | 'wrap' | 'release' | 'rewrap' | 'bind'>
 
 /** The calls of the public store: each is judged by the caller's own signature and by what this process knows. */
 export function releaseVerbs(on: {
   proofs: Proofs
+  uploads: Pick<UploadTickets, 'mint'>
   accounts: Accounts
   epochs: Epochs
   objects: Objects
@@ -40,7 +51,7 @@ export function releaseVerbs(on: {
   askedAcls: AskedAcls
   decision: DecisionSettings
 }): Verbs {
-  const { proofs, accounts, epochs, objects, buckets, bucketRights, askedAcls, decision } = on
+  const { proofs, uploads, accounts, epochs, objects, buckets, bucketRights, askedAcls, decision } = on
 
   const accountOf = async (id: string): Promise<KnownAccount> => {
     const account = await accounts.byId(id)
@@ -73,6 +84,15 @@ export function releaseVerbs(on: {
   }
 
   return {
+    async beginUpload({ proof, place, upload, named }) {
+      const judged = await proofs.judge(proof)
+      if (!coversBeginning(judged.proof, needTarget(judged), place) || place.part !== undefined)
+        throw denied('the proof begins no upload of this object')
+      await bucketRights.require(place.bucket, judged.who, W)
+      // one that cannot be had is refused before the bytes come; which it is, is said when the object is there
+      await newAcl({ ...judged, named }, place)
+      return uploads.mint(judged.principal, proof, place, upload)
+    },
     async wrap(request) {
       const { place, kind, objectId, plaintextLength, bodyLength, digestId, coreHeader } = request
       const digest = Buffer.from(request.digest)
@@ -94,6 +114,8 @@ export function releaseVerbs(on: {
       const target = needTarget(judged)
       if (!coversWrite(target, place)) throw denied('the proof does not cover this write')
       requireLength(judged.proof, plaintextLength)
+      // who began may have lost it since
+      if (judged.proof.kind === 'upload') await bucketRights.require(place.bucket, judged.who, W)
       if ((kind === PART) !== (place.part !== undefined)) throw denied('a part, and only a part, has a number')
       if ((kind === COMPOSITE) !== (request.creation !== null))
         throw denied('a composite, and only a composite, was asked for by the request that began its upload')
@@ -194,6 +216,10 @@ export function releaseVerbs(on: {
     judged: Judged,
     target: RequestTarget,
   ): Promise<Judged> {
+    if (judged.proof.kind === 'upload') {
+      if (!isCreation(judged.proof, creation)) throw denied('the upload was not begun so')
+      return { ...judged, proof: decodeProof(creation) }
+    }
     const created = await proofs.judgeCreation(creation)
     const fits = coversCreation(needTarget(created), request.place) && target.query.has('uploadId')
     if (!fits || created.principal.user !== judged.principal.user) throw denied('the upload was not created so')

@@ -11,8 +11,12 @@ export type StateKey = {
   seal(plain: Uint8Array, what: string): Buffer
   /** @throws FormatError "tampered" */
   open(sealed: Uint8Array, what: string): Buffer
+  /** what leaves this process and comes back, sealed under a key of its own: tickets of sessions, logins that were begun */
+  tickets: Pick<StateKey, 'seal' | 'open'>
   /** 32 bytes that only whoever has the token can make: for the audit's head */
   mac(bytes: Uint8Array): Buffer
+  /** the same under a key of its own: for tickets of uploads */
+  ticketMac(bytes: Uint8Array): Buffer
 }
 
 const CONTEXT: SealContext = { info: 'sealift/v1 state key', aad: Buffer.alloc(0) }
@@ -49,12 +53,18 @@ export async function openStateKey(token: Token, sealed: Uint8Array): Promise<St
     raw.fill(0)
     return made
   }
-  const [secrets, marks] = [part('state secrets'), part('state marks')]
+  const [secrets, marks, tickets] = [part('state secrets'), part('state marks'), part('session tickets')]
+  const uploads = part('upload tickets')
   key.fill(0)
   const aad = (what: string) => label('state secret', Buffer.from(what, 'utf8'))
   return {
     seal: (plain, what) => sealSmall(secrets, plain, aad(what)),
     open: (bytes, what) => openSmall(secrets, bytes, aad(what), what),
+    tickets: {
+      seal: (plain, what) => sealSmall(tickets, plain, aad(what)),
+      open: (bytes, what) => openSmall(tickets, bytes, aad(what), what),
+    },
     mac: bytes => createHmac('sha256', marks).update(bytes).digest(),
+    ticketMac: bytes => createHmac('sha256', uploads).update(bytes).digest(),
   }
 }

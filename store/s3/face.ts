@@ -20,6 +20,7 @@ import { listObjects, listObjectsV2 } from './listing-verbs.ts'
 import { header, type S3Request, type S3Response } from './message.ts'
 import { abortUpload, completeUpload, createUpload, uploadPart, uploadPartCopy } from './multipart-verbs.ts'
 import { copyObject, getObject, headObject, putObject } from './object-verbs.ts'
+import { continueResumable, dropResumable, startResumable } from './resumable-verbs.ts'
 import { parseTarget, type Query, type Target } from './target.ts'
 import { counted, reporting } from './told-body.ts'
 import { listParts, listUploads } from './upload-listing-verbs.ts'
@@ -193,6 +194,13 @@ function routeObject(verb: string, name: string, call: ObjectCall): Promise<S3Re
       return listReferrers(call)
     case 'POST ?uploads':
       return createUpload(call)
+    case 'POST':
+      if (header(request, 'x-goog-resumable') === undefined) break
+      return startResumable(call)
+    case 'PUT ?upload_id':
+      return continueResumable(call)
+    case 'DELETE ?upload_id':
+      return dropResumable(call)
     case 'PUT ?uploadId':
       return copies ? uploadPartCopy(call) : uploadPart(call)
     case 'POST ?uploadId':

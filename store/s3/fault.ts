@@ -51,6 +51,7 @@ const statuses = {
   SignatureDoesNotMatch: 403,
   SlowDown: 503,
   UnresolvableGrantByEmailAddress: 400,
+  UploadExpired: 410,
   XAmzContentSHA256Mismatch: 400,
 } as const
 
@@ -61,6 +62,7 @@ const storeCodes: Record<StoreFault, S3Code> = {
   'bucket-exists': 'BucketAlreadyOwnedByYou',
   'bucket-not-empty': 'BucketNotEmpty',
   'no-upload': 'NoSuchUpload',
+  'upload-expired': 'UploadExpired',
   'no-version': 'NoSuchVersion',
   'invalid-part': 'InvalidPart',
   'part-too-small': 'EntityTooSmall',

@@ -26,10 +26,12 @@ export type ChunkJudge = (claims: ChunkClaim[]) => Promise<void>
 
 /** Who may come in, and with which store in hand; throws AccessError. Knows credentials or whom to ask; the face knows neither. */
 export type Gate = {
-  admit(request: RequestHead, purpose: Purpose): Promise<Admission>
+  admit(request: GateRequest, purpose: Purpose): Promise<Admission>
   /** Of a form, which brings its proof among its fields; absent: no forms here. @param fields - its key is the object's */
   admitForm?(bucket: string, fields: FormFields): Promise<Admission>
 }
+/** `remote`: the caller's address, where there is one. */
+export type GateRequest = RequestHead & { remote?: string }
 /**
  * `read-object`: of the store in hand `get` alone is called. So a gate may leave it to that call to have the proof judged, and say for
  * `principal` whom it takes the caller for; nothing of it is shown.

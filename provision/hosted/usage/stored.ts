@@ -44,6 +44,24 @@ export async function changeStored(
   if (objects > 0 || bytes > 0) await requireRoom(change, at, { objects, bytes }, ledger.quotas)
 }
 
+/**
+ * Bytes of an upload under way: they are the bucket's, nobody's in it, till they become an object.
+ * @throws StoreError "over-quota"
+ */
+export async function changeOpen(change: Change, ledger: Ledger, bucket: string, bytes: number): Promise<void> {
+  if (bytes !== 0) await changeStored(change, { bucket, owner: '', objects: 0, bytes }, ledger)
+}
+
+/** What the parts of an upload brought. */
+export async function openBytes(change: Change, set: string): Promise<number> {
+  const row = await change
+    .selectFrom('parts')
+    .select(select => select.fn.sum<number | null>('size').as('bytes'))
+    .where('part_set', '=', set)
+    .executeTakeFirst()
+  return row?.bytes ?? 0
+}
+
 /** A clock that went back counts nothing. */
 function hoursSince(now: number) {
   return sql`stored.bytes * (case when ${now} > stored.counted_at then (${now} - stored.counted_at) else 0 end) / 3600000.0`

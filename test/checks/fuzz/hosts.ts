@@ -136,6 +136,10 @@ export function sigV4Samples(): Buffer[] {
   )
 }
 
+export function basicSamples(): Buffer[] {
+  return text(`GET /b/k\nhost: h\nauthorization: Basic ${Buffer.from('anna:pass:word').toString('base64')}`)
+}
+
 export function bearerSamples(): Buffer[] {
   const head = 'GET /b/k?a=b\nhost: h\nx-amz-acl: private'
   const token = 'eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhIn0.AAAA'

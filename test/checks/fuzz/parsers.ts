@@ -4,6 +4,7 @@ import { parseCanned } from '../../../access/acl/canned.ts'
 import { ACL_DOCUMENT, parseAclDocument } from '../../../access/acl/document.ts'
 import { askOfForm, askOfHeaders } from '../../../access/acl/headers.ts'
 import { encodeAcl, parseAcl } from '../../../access/acl/text.ts'
+import { parseBasic } from '../../../access/basic.ts'
 import { parseBearer } from '../../../access/bearer.ts'
 import { type ChunkClaim, chainHolds, verifyChunk } from '../../../access/chunk-claim.ts'
 import { AccessError } from '../../../access/fault.ts'
@@ -24,10 +25,12 @@ import { decodeChunked } from '../../../store/s3/aws-chunked.ts'
 import { readConditions, readPutCondition, readRange } from '../../../store/s3/conditions.ts'
 import { S3Error } from '../../../store/s3/fault.ts'
 import { openForm } from '../../../store/s3/form.ts'
+import { readContentRange } from '../../../store/s3/resumable-verbs.ts'
 import { decodePath, parseQuery, parseTarget } from '../../../store/s3/target.ts'
 import { longXml, readXml } from '../../../store/s3/xml-in.ts'
 import { FORMAT_PARSERS } from './format-parsers.ts'
 import {
+  basicSamples,
   bearerSamples,
   CLAIM_KEY,
   certificates,
@@ -55,6 +58,7 @@ export const PARSERS: Parser[] = [
     return proof && verifySigV4(proof, 'secret', new Date(0))
   }),
   wire('bearer', ['parseBearer'], bearerSamples, bytes => parseBearer(requestOf(bytes))),
+  wire('name and password', ['parseBasic'], basicSamples, bytes => parseBasic(requestOf(bytes))),
   wire('SigV4 chunk claim', [], claims, bytes => {
     const [kind, time = '', date = '', region = '', previous = '', digest = '', signature = ''] =
       utf8(bytes).split('\n')
@@ -85,6 +89,7 @@ export const PARSERS: Parser[] = [
       readConditions(request),
       readPutCondition(request),
       readRange(request.headers.find(([name]) => name.toLowerCase() === 'range')?.[1], 1000),
+      readContentRange(request.headers[0]?.[1], 10),
     ]
   }),
   wire(

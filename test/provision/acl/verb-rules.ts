@@ -1,6 +1,6 @@
 import * as assert from 'uvu/assert'
 import { rule } from './rule.ts'
-import { grantsIn, policy, roles } from './world.ts'
+import { grantsIn, policy, roles, type Someone } from './world.ts'
 
 /** Rules 11 to 20: owners, and what each verb needs. */
 export const VERB_RULES = [
@@ -149,6 +149,38 @@ export const VERB_RULES = [
 
 /** Rules 22 to 29: how an ACL is said, and what writing one does. */
 export const SETTING_RULES = [
+  rule(21, async world => {
+    const { administration, anna, ask, good, bucket } = world
+    const name = await bucket()
+    await good(anna, `PUT /${name}/k`, {}, 'x')
+    const html = { accept: 'text/html,*/*;q=0.8' }
+    const line = `GET /${name}/k?response-cache-control=a%26b`
+    assert.is((await ask(null, line, html)).code, 'AccessDenied', 'where logging in is off')
+    await administration.addLoginOrigin('http://localhost')
+    world.fixture.clock.now += 3000
+    const sent = async (who: Someone | null, asked: string, headers: Record<string, string> = html) =>
+      (await ask(who, asked, headers)).status
+    const to = new URL((await ask(null, line, html)).headers.get('location') ?? '')
+    assert.is(`${to.origin}${to.pathname}`, 'http://localhost/.sealift/login')
+    // signed: the keystore opens what it signed itself, and that alone
+    assert.match(to.searchParams.get('back') ?? '', /^\d+\.[\w-]{43}\.http:\/\/localhost\//)
+    assert.ok((to.searchParams.get('back') ?? '').endsWith(line.slice('GET '.length)))
+    assert.is(await sent(null, `HEAD /${name}/k`), 302)
+    assert.is(await sent(null, line, {}), 403, 'an API client')
+    assert.is(await sent(null, line, { accept: '*/*' }), 403)
+    assert.is(await sent(null, `PUT /${name}/k`), 403, 'what changes something')
+    assert.is(await sent(null, `DELETE /${name}/k`), 403)
+    assert.is(await sent(world.bert, line), 403, 'who signs and may not')
+    assert.is(await sent(null, line, { ...html, authorization: 'Bearer a.b.c' }), 401)
+    assert.is(await sent(null, `GET /${name}/k?X-Amz-Signature=1`), 400)
+    assert.is(await sent(null, line, { ...html, host: 'other.example' }), 403, 'a host where it is off')
+    assert.is(await sent(null, `GET /${name}/none`), 302, 'what is not there looks the same')
+    await good(anna, `PUT /${name}/k?acl`, { 'x-amz-acl': 'public-read' })
+    assert.is(await sent(null, `GET /${name}/k`), 200, 'what everybody may read')
+    await administration.removeLoginOrigin('http://localhost')
+    world.fixture.clock.now += 3000
+    assert.is(await sent(null, `GET /${name}`), 403)
+  }),
   rule(22, async ({ anna, bert, ask, good, bucket }) => {
     const name = await bucket()
     await good(anna, `PUT /${name}/first`, {}, 'x')

@@ -57,7 +57,7 @@ export async function openWorld(
   let buckets = 0
   const world: World = {
     fixture,
-    hosted: await openHosted(config, fixture.authority.release),
+    hosted: await openHosted(config, fixture.authority.release, fixture.authority.login),
     directory,
     administration,
     anna,
@@ -95,7 +95,7 @@ export async function openWorld(
     },
     async restart(again = decision) {
       await world.hosted.close()
-      world.hosted = await openHosted({ ...config, ...again }, fixture.authority.release)
+      world.hosted = await openHosted({ ...config, ...again }, fixture.authority.release, fixture.authority.login)
     },
     async remove() {
       await world.hosted.close()

@@ -48,6 +48,7 @@ const echo: KeyRelease = {
     const keys = [Buffer.alloc(32, request.parts.length)]
     return { principal: request.proof === null ? null : await echo.authenticate(request.proof), keys }
   },
+  beginUpload: async request => Buffer.from(request.upload),
   rewrap: async request => ({
     envelopes: [Buffer.from(request.metadata)],
     binding: Buffer.from('b'),

@@ -75,4 +75,12 @@ export const PROOF_DRAFTS: { name: string; value: CborValue; refused: Wrong[] }[
       ['a method', 'malformed', { ...form, method: 'POST' }],
     ],
   },
+  {
+    name: 'ticket of an upload',
+    value: { kind: 'upload', ticket: Buffer.from('t') },
+    refused: [
+      ['a ticket as text', 'malformed', { kind: 'upload', ticket: 't' }],
+      ['a ticket of 4097 bytes', 'limit', { kind: 'upload', ticket: Buffer.alloc(4097) }],
+    ],
+  },
 ]

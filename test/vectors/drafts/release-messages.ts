@@ -114,6 +114,19 @@ export const RELEASE_DRAFTS: Draft[] = [
     refused: [something, ['no binding', 'malformed', { envelope: Buffer.from('e'), account: 'acme' }]],
   },
   {
+    message: 'beginUpload ask',
+    value: [{ proof, place, upload: 'u', named: null }],
+    refused: [
+      ['no upload', 'malformed', [{ proof, place, named: null }]],
+      ['an upload of 129 bytes', 'limit', [{ proof, place, upload: 'u'.repeat(129), named: null }]],
+    ],
+  },
+  {
+    message: 'beginUpload answer',
+    value: Buffer.from('t'),
+    refused: [something, ['4097 bytes', 'limit', Buffer.alloc(4097)]],
+  },
+  {
     message: 'release ask',
     value: [release],
     refused: [

@@ -115,6 +115,30 @@ for (const scope of ['bucket', 'account', 'user', 'everybody'] as const)
     await world.good(bert, `DELETE /${bucket}/d`)
   })
 
+test('parts of an upload under way are stored bytes of the bucket, until they are the object’s, or gone', async () => {
+  const bucket = await world.bucket(bert)
+  await set({ id: bucket, dimension: 'stored-bytes', amount: 10 })
+  const begin = async (key: string): Promise<string> => {
+    const { text } = await world.good(bert, `POST /${bucket}/${key}?uploads=`)
+    return `/${bucket}/${key}?partNumber=1&uploadId=${/<UploadId>([^<]*)</.exec(text)?.[1]}`
+  }
+  const [first, second] = [await begin('a'), await begin('b')]
+  const { headers } = await world.good(bert, `PUT ${first}`, {}, '1234567')
+  assert.is((await world.ask(bert, `PUT ${second}`, {}, '1234')).code, 'QuotaExceeded')
+  // the same part again takes the place of the first
+  await world.good(bert, `PUT ${first}`, {}, '1234567')
+  const list = `<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>${headers.get('etag')}</ETag></Part></CompleteMultipartUpload>`
+  await world.good(bert, `POST ${first.replace('partNumber=1&', '')}`, {}, list)
+  await world.good(bert, `PUT ${second}`, {}, '123')
+  await world.good(bert, `DELETE ${second.replace('partNumber=1&', '')}`)
+  await world.good(bert, `PUT /${bucket}/c`, {}, '123')
+  for (const key of ['a', 'c']) await world.good(bert, `DELETE /${bucket}/${key}`)
+  await world.good(bert, `PUT ${await begin('d')}`, {}, '1234567890')
+  await world.good(bert, `DELETE /${bucket}`)
+  await world.good(bert, `PUT /${bucket}`)
+  await world.good(bert, `PUT /${bucket}/e`, {}, '1234567890')
+})
+
 test('stored objects are limited by number', async () => {
   const bucket = await world.bucket(bert)
   await set({ id: bucket, dimension: 'stored-objects', amount: 1 })

@@ -1,5 +1,5 @@
 import type { BearerProof } from '../../format/request-proof.ts'
-import type { Believed } from './believed.ts'
+import type { Age, Believed } from './believed.ts'
 import { claimedBy, mappedGroups } from './claims.ts'
 import { confirmedKey, type Dpop } from './dpop.ts'
 import type { ExternalUsers } from './external-users.ts'
@@ -9,7 +9,7 @@ import { badToken, issuerNamedBy, type Tokens } from './tokens.ts'
 /** Judges tokens of identity providers. They say who asks; what for is the store's word, but for a DPoP proof. */
 export type BearerProofs = {
   /** Faults `bad-token`, `disabled`, `unavailable`. */
-  judge(proof: BearerProof): Promise<Believed>
+  judge(proof: BearerProof, age: Age): Promise<Believed>
 }
 
 export function bearerProofsOf(on: {
@@ -20,14 +20,14 @@ export function bearerProofsOf(on: {
 }): BearerProofs {
   const { issuers, tokens, dpop, externalUsers } = on
   return {
-    async judge(proof) {
+    async judge(proof, age) {
       const url = issuerNamedBy(proof.token)
       const issuer = url === null ? null : await issuers.byUrl(url)
       if (issuer === null || issuer.kind !== 'oidc') throw badToken('the token is of no issuer that is trusted here')
-      const claims = await tokens.verify(proof.token, issuer, issuer.audiences)
+      const claims = await tokens.verify(proof.token, issuer, issuer.audiences, age)
       const bound = confirmedKey(claims) !== null
       if (!bound && proof.dpop !== null) throw badToken('the token is bound to no key: send it as Bearer')
-      const until = bound ? await dpop.judge(proof, claims) : null
+      const until = bound ? await dpop.judge(proof, claims, age) : null
       const who = claimedBy(claims, issuer)
       if (who === null) throw badToken('the token names nobody')
       const user = await externalUsers.userOf(issuer, who)

@@ -117,7 +117,7 @@ export function codeFlowOf(on: {
       if (named !== null && named !== issuer.url) throw new LoginError('malformed', 'the answer is of another provider')
       if (error !== null || code === null) throw new LoginError('refused', 'the provider says no')
       const token = await exchanged(issuer, attempt, code)
-      const claims = await tokens.verify(token, issuer, [issuer.clientId])
+      const claims = await tokens.verify(token, issuer, [issuer.clientId], 'counts')
       const others = Array.isArray(claims.aud) && claims.aud.length > 1
       const ours = claims.azp === undefined ? !others : claims.azp === issuer.clientId
       if (claims.nonce !== attempt.nonce || !ours) throw new LoginError('refused', 'the token is of another login')

@@ -71,14 +71,17 @@ export function issuerKeysOf({ fetch, clock }: { fetch: Fetch; clock: () => numb
     under.set(url, made)
     return made
   }
-  const coolingDown = (url: string): boolean => clock() - (tried.get(url) ?? Number.NEGATIVE_INFINITY) < COOLDOWN_MS
+  // a clock may be set back: what lies in the future is as far from now as what lies behind
+  const since = (at: number | undefined): number =>
+    at === undefined ? Number.POSITIVE_INFINITY : Math.abs(clock() - at)
+  const coolingDown = (url: string): boolean => since(tried.get(url)) < COOLDOWN_MS
   const away = (cause?: unknown): ReleaseError =>
     new ReleaseError('unavailable', 'the identity provider does not answer as it must', { cause })
 
   return {
     async of(url) {
       const known = kept.get(url)
-      const age = known === undefined ? Number.POSITIVE_INFINITY : clock() - known.fetchedAt
+      const age = since(known?.fetchedAt)
       if (known !== undefined && age < FRESH_MS) return known.discovered
       const usable = known !== undefined && age < STALE_MS ? known.discovered : null
       if (coolingDown(url) && !under.has(url)) {

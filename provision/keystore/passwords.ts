@@ -40,11 +40,12 @@ export function passwordsOf(on: { issuers: Issuers; fetch: Fetch; clock: () => n
     const found = failures.get(`${kind} ${name}`)
     if (found === undefined || found.count < FREE[kind]) return
     const wait = Math.min(WINDOW_MS, FIRST_WAIT_MS * 2 ** Math.min(20, found.count - FREE[kind]))
-    if (clock() - found.last < wait) throw new LoginError('slow-down', 'too many failures: try again later')
+    // either way: a clock may be set back
+    if (Math.abs(clock() - found.last) < wait) throw new LoginError('slow-down', 'too many failures: try again later')
   }
   const count = (kind: keyof typeof FREE, name: string): void => {
     const found = failures.get(`${kind} ${name}`)
-    const recent = found !== undefined && clock() - found.last < WINDOW_MS ? found.count : 0
+    const recent = found !== undefined && Math.abs(clock() - found.last) < WINDOW_MS ? found.count : 0
     failures.set(`${kind} ${name}`, { count: recent + 1, last: clock() })
   }
   /** It was no failure after all. */

@@ -64,9 +64,9 @@ export function proofsOf(on: {
       case 'upload':
         return uploads.judge(proof)
       case 'bearer':
-        return bearer.judge(proof)
+        return bearer.judge(proof, age)
       case 'session':
-        return sessions.judge(proof)
+        return sessions.judge(proof, age)
     }
   }
   const judge = async (bytes: Uint8Array, age: Age): Promise<Judged> => {

@@ -7,7 +7,7 @@ import type { Issuer } from '../../format/identity.ts'
 import { SESSION_SECONDS } from '../../format/login.ts'
 import type { SessionProof } from '../../format/request-proof.ts'
 import type { KeystoreSchema } from '../database/keystore-schema.ts'
-import type { Believed } from './believed.ts'
+import type { Age, Believed } from './believed.ts'
 import type { Claimed } from './claims.ts'
 import { requestHeader } from './coverage.ts'
 import type { Issuers } from './issuers.ts'
@@ -19,7 +19,7 @@ import { badToken } from './tokens.ts'
 export type Sessions = {
   mint(who: Claimed & { user: string }, issuer: Issuer, origin: string): { ticket: string; until: number }
   /** Faults `bad-token`. */
-  judge(proof: SessionProof): Promise<Believed>
+  judge(proof: SessionProof, age: Age): Promise<Believed>
   /** Whose it is; null: nobody's any more. */
   user(ticket: string): Promise<string | null>
   end(ticket: string): Promise<void>
@@ -52,10 +52,11 @@ export function sessionsOf(on: {
   clock: () => number
 }): Sessions {
   const { database, issuers, origins, tickets, clock } = on
-  const opened = async (ticket: string): Promise<Ticket & { of: Issuer }> => {
+  const opened = async (ticket: string, age: Age): Promise<Ticket & { of: Issuer }> => {
     const found = read(ticket)
     if (found === null) throw badToken('the session is none of ours')
-    if (found.until <= clock() || found.issuedAt > clock()) throw badToken('the session is over: log in again')
+    if ((found.until <= clock() && age === 'counts') || found.issuedAt > clock())
+      throw badToken('the session is over: log in again')
     const ended = await database
       .selectFrom('ended_sessions')
       .select('session')
@@ -85,8 +86,8 @@ export function sessionsOf(on: {
       }
       return { ticket: tickets.seal(encodeCbor(TICKET.encode(ticket)), WHAT).toString('base64url'), until }
     },
-    async judge(proof) {
-      const { user, origin, groups, domain, of } = await opened(proof.ticket)
+    async judge(proof, age) {
+      const { user, origin, groups, domain, of } = await opened(proof.ticket, age)
       if ((await origins.ofHost(requestHeader(proof, 'host') ?? '')) !== origin)
         throw badToken('the session is of another host')
       const mapped = of.groups.filter(each => groups.includes(shortened(each.claim))).map(each => each.group)
@@ -99,7 +100,7 @@ export function sessionsOf(on: {
     async user(ticket) {
       const found = read(ticket)
       if (found === null) return null
-      return (await opened(ticket).catch(() => null))?.user ?? null
+      return (await opened(ticket, 'counts').catch(() => null))?.user ?? null
     },
     async end(ticket) {
       const found = read(ticket)

@@ -108,6 +108,8 @@ const parameters = new Set([
   ...['prefix', 'delimiter', 'marker', 'max-keys', 'encoding-type', 'list-type', 'start-after', 'continuation-token'],
   ...['fetch-owner', 'key-marker', 'upload-id-marker', 'max-uploads', 'max-parts', 'part-number-marker', 'partNumber'],
   ...['max-buckets', 'bucket-region', 'generation', 'versionId'],
+  // what is added to the address that a form leads to, which may be a bucket's own
+  ...['bucket', 'key', 'etag'],
 ])
 
 function subresources(query: Query): string[] {

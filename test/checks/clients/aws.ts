@@ -72,6 +72,7 @@ export function awsCli(target: ClientTarget, home: string): Client {
         await s3('rm', '--recursive', url('aws/'))
         equals((await s3('ls', '--recursive', url(''))).trim(), '')
       },
+      form: null,
     },
   }
 }

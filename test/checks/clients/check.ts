@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { awsCli } from './aws.ts'
+import { boto3 } from './boto3.ts'
 import { type ClientReport, type ClientTarget, verbs } from './client.ts'
 import { rclone } from './rclone.ts'
 import { s3cmd } from './s3cmd.ts'
@@ -12,7 +13,13 @@ export async function checkClients(target: ClientTarget): Promise<ClientReport[]
   const home = mkdtempSync(join(tmpdir(), 'sealift-clients-'))
   const reports: ClientReport[] = []
   try {
-    for (const client of [awsCli(target, home), s3cmd(target, home), rclone(target, home), sdk(target)]) {
+    for (const client of [
+      awsCli(target, home),
+      s3cmd(target, home),
+      rclone(target, home),
+      sdk(target),
+      boto3(target, home),
+    ]) {
       for (const verb of verbs) {
         const run = client.run[verb]
         const row = { label: target.label, client: client.name, verb }

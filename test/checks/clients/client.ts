@@ -6,6 +6,7 @@ export type ClientTarget = {
   secretKey: string
   /** exists and is empty */
   bucket: string
+  takesForms: boolean
   label: string
 }
 
@@ -20,6 +21,7 @@ export const verbs = [
   'odd names',
   'delete',
   'delete many',
+  'form',
 ] as const
 export type Verb = (typeof verbs)[number]
 /** Throws when the verb does not do what it should; `null`: the client has no such verb. */

@@ -10,7 +10,10 @@ export async function checkDevice(): Promise<ClientReport[]> {
     const agent = await startAgent(device)
     const { accessKey, secretKey } = JSON.parse((await sealift(device, ['--json', 'credentials'])).stdout)
     try {
-      return await checkClients({ endpoint: agent.url, accessKey, secretKey, bucket: 'checked', label: 'device' })
+      return await checkClients({
+        ...{ endpoint: agent.url, accessKey, secretKey, bucket: 'checked' },
+        ...{ takesForms: false, label: 'device' },
+      })
     } finally {
       await agent.stop()
     }

@@ -28,6 +28,7 @@ export async function checkHosted(): Promise<ClientReport[]> {
         accessKey,
         secretKey: secret,
         bucket: 'checked',
+        takesForms: true,
         label: 'hosted store',
       }
       await makeBucket(target)

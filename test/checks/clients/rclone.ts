@@ -82,6 +82,7 @@ export function rclone(target: ClientTarget, home: string): Client {
         await run('delete', url('rclone/'))
         equals((await run('lsf', '--recursive', '--files-only', url(''))).trim(), '')
       },
+      form: null,
     },
   }
 }

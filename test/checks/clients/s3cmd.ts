@@ -70,6 +70,7 @@ export function s3cmd(target: ClientTarget, home: string): Client {
         await call('del', '--recursive', '--force', url('s3cmd/'))
         equals((await call('ls', '--recursive', url('s3cmd/'))).trim(), '')
       },
+      form: null,
     },
   }
 }

@@ -71,6 +71,7 @@ export function sdk(target: ClientTarget): Client {
         equals((await keys()).join(), '')
         client.destroy()
       },
+      form: null,
     },
   }
 }

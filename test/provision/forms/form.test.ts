@@ -3,6 +3,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { policy as document, grantsIn, openWorld, type World } from '../acl/world.ts'
 import { BASE, CASES, signedForm, soon, usual } from './cases.ts'
+import { fieldsIn, formPage } from './page.ts'
 import { type Conditions, type Fields, formOf, fourth, policyText, post, signSecond } from './sender.ts'
 
 const test = suite('forms')
@@ -15,6 +16,8 @@ test.after(() => world.remove())
 const now = () => world.fixture.clock.now
 const policyOf = (conditions: Conditions) => policyText(conditions, soon(now()))
 const form = (bucket: string, given = {}) => signedForm(world.anna, bucket, now(), given)
+
+const ODD = '"a" <b> & c'
 
 for (const given of CASES)
   test(given.title, async () => {
@@ -193,6 +196,18 @@ test('a redirect that the policy allows names bucket, key and etag', async () =>
   const { status, headers } = await post(world, name, form)
   const etag = createHash('md5').update('bar').digest('hex')
   assert.equal([status, headers.get('location')], [303, `${page}&bucket=${name}&key=foo.txt&etag=%22${etag}%22`])
+})
+
+test('a page that holds the fields sends the form that was signed', async () => {
+  const { anna, bucket } = world
+  const name = await bucket()
+  const page = formPage(`/${name}`, [
+    ...BASE,
+    ['x-amz-meta-foo', ODD],
+    ...signSecond(anna, policyOf([...usual(name), ['eq', '$x-amz-meta-foo', ODD]])),
+  ])
+  assert.is((await post(world, name, formOf(fieldsIn(page), 'bar'))).status, 204)
+  assert.is((await world.good(anna, `HEAD /${name}/foo.txt`)).headers.get('x-amz-meta-foo'), ODD)
 })
 
 test('the same form works till its policy ends, and not after', async () => {

@@ -121,6 +121,28 @@ for (const [name, make, reason] of wrong)
     assert.match(answer.message, reason)
   })
 
+test('a write that began in time goes on with its proof when its body was long; a read does not, nor another request', async () => {
+  const { clock } = world.fixture
+  const { now } = clock
+  const line = `PUT ${path}long`
+  const token = await boundToken()
+  const claims = { htm: 'PUT', htu: `http://localhost${path}long` }
+  const dpop = await proofFor(token, { claims })
+  async function* slow() {
+    yield Buffer.from('first ')
+    clock.now = now + 200_000
+    yield Buffer.from('second')
+  }
+  const headers = { host: 'localhost', 'content-length': '12', authorization: `DPoP ${token}`, dpop }
+  const request = { method: 'PUT', rawPath: `${path}long`, rawQuery: '', headers: Object.entries(headers) }
+  try {
+    assert.is((await world.hosted.face({ ...request, body: slow() })).status, 200)
+    assert.match((await ask(token, dpop, line)).message, /not of now|used before/)
+  } finally {
+    clock.now = now
+  }
+})
+
 test('a token that is bound to no key is not taken with a proof', async () => {
   const token = await issuer.token({ sub: 'anna' })
   assert.match((await ask(token, await proofFor(token))).message, /bound to no key/)

@@ -269,7 +269,7 @@ test('a service that answers out of form lets nobody in', async () => {
   service.status = null
 })
 
-test('no name of a password, and no password, is in the audit or in an answer', async () => {
+test('no password, and no word shared with a service, is in the audit or in an answer', async () => {
   const answer = await logIn({ password: 'tell-tale' })
   assert.not.match(answer.text, /tell-tale/)
   for (const file of ['keystore.sqlite', 'keystore.sqlite-wal']) {

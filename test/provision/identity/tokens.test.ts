@@ -156,6 +156,33 @@ for (const [name, make, reason] of bad)
     assert.not.match(answer.text, /eyJ/)
   })
 
+test('an upload that was begun with a token is ended with a later one of the same bearer, and with nobody else’s', async () => {
+  const { administration, carl, fixture } = world
+  await administration.linkUser('anna/carl', 'corp', 'uploads')
+  const target = `/${await world.bucket(carl)}/big`
+  const { now } = fixture.clock
+  const begun = await askPlain(world, `POST ${target}?uploads`, bearer(await issuer.token({ sub: 'uploads' })))
+  const upload = /<UploadId>([^<]+)</.exec(begun.text)?.[1] ?? ''
+  const part = await askPlain(
+    world,
+    `PUT ${target}?partNumber=1&uploadId=${upload}`,
+    bearer(await issuer.token({ sub: 'uploads' })),
+    'a part',
+  )
+  const list = `<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>${part.headers.get('etag')}</ETag></Part></CompleteMultipartUpload>`
+  const end = (token: string) =>
+    askPlain(world, `POST ${target}?uploadId=${upload}`, { ...bearer(token), 'content-length': `${list.length}` }, list)
+  fixture.clock.now = now + 2 * 3_600_000
+  try {
+    assert.is((await end(await issuer.token({ sub: 'another' }))).status, 403)
+    assert.is((await end(await issuer.token({ sub: 'uploads', exp: seconds() - 60 }))).code, 'InvalidToken')
+    assert.is((await end(await issuer.token({ sub: 'uploads' }))).status, 200)
+  } finally {
+    fixture.clock.now = now
+  }
+  assert.is((await askPlain(world, `GET ${target}`, bearer(await issuer.token({ sub: 'uploads' })))).text, 'a part')
+})
+
 test('a token of 16 KiB is read, one above is refused before anything is done with it', async () => {
   assert.is((await get(await issuer.token({ filler: 'x'.repeat(11_000) }))).status, 403)
   const answer = await get(await issuer.token({ filler: 'x'.repeat(13_000) }))

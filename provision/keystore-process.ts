@@ -65,7 +65,7 @@ export async function initialiseKeystore(program: KeystoreProgram): Promise<Reco
 }
 
 /** Short-lived values by the thousand: room for them that stays small. As our own commands are started. */
-const SMALL = ['--v8-pool-size=1', '--max-semi-space-size=4']
+const SMALL = ['--v8-pool-size=1', '--max-semi-space-size=4', '--max-old-space-size=192']
 
 function launch({ entry, config }: KeystoreProgram, command: string): ChildProcess {
   // all of ours that it is given: where its code lies compiled

@@ -66,11 +66,13 @@ export async function initialiseKeystore(program: KeystoreProgram): Promise<Reco
 
 /** Short-lived values by the thousand: room for them that stays small. As our own commands are started. */
 const SMALL = ['--v8-pool-size=1', '--max-semi-space-size=4', '--max-old-space-size=192']
+/** An identity provider may have its certificate from a CA that this machine's administrator trusts. */
+const TRUST = ['--use-system-ca']
 
 function launch({ entry, config }: KeystoreProgram, command: string): ChildProcess {
   // all of ours that it is given: where its code lies compiled
   const directory = getCompileCacheDir()
-  const child = spawn(process.execPath, [...SMALL, entry, command, config], {
+  const child = spawn(process.execPath, [...SMALL, ...TRUST, entry, command, config], {
     env: {
       ...(directory !== undefined && { NODE_COMPILE_CACHE: directory }),
       MALLOC_ARENA_MAX: '2',

@@ -104,7 +104,7 @@ export async function openAuthority(config: AuthorityConfig): Promise<Authority>
     const issuers = issuersOf({ database, accounts, groups, state, clock })
     const issuerKeys = issuerKeysOf({ fetch: fetchBounded, clock })
     const tokens = tokensOf({ issuerKeys, clock })
-    const externalUsers = externalUsersOf({ database, clock })
+    const externalUsers = externalUsersOf({ database, audit, clock })
     const bearer = bearerProofsOf({ issuers, tokens, dpop: dpopOf({ database, clock }), externalUsers })
     const uploads = uploadTicketsOf({ state, accounts, clock })
     const origins = loginOriginsOf(database, clock)

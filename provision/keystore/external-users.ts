@@ -5,6 +5,7 @@ import type { User } from '../../format/directory.ts'
 import type { Issuer } from '../../format/identity.ts'
 import { ReleaseError } from '../../format/release.ts'
 import type { KeystoreSchema } from '../database/keystore-schema.ts'
+import type { Audit } from './audit.ts'
 import type { Claimed } from './claims.ts'
 import { newPrincipalId } from './names.ts'
 
@@ -20,9 +21,11 @@ const NAME_DIGITS = 12
 
 export function externalUsersOf({
   database,
+  audit,
   clock,
 }: {
   database: Kysely<KeystoreSchema>
+  audit: Pick<Audit, 'write'>
   clock: () => number
 }): ExternalUsers {
   const known = async (url: string, subject: string): Promise<string | null> => {
@@ -52,6 +55,12 @@ export function externalUsersOf({
         .values({ ...row, email: owns === undefined ? null : email })
         .execute()
       await change.insertInto('identities').values({ url, subject, user: id, created_at: row.created_at }).execute()
+    })
+    await audit.write({
+      what: 'user create',
+      who: `issuer ${name}`,
+      about: `${called} (${id}): ${subject}`,
+      outcome: 'done',
     })
   }
   /** Requests of somebody new come together: one of them makes him. */

@@ -51,6 +51,11 @@ test('whoever the provider names is a user of its account from the first request
     twice.map(each => each.status),
     [403, 403, 403],
   )
+  const { entries } = await world.administration.verifyAudit()
+  await get(await issuer.token({ sub: 'on record' }))
+  await get(await issuer.token({ sub: 'on record' }))
+  // the user who was made; that the store refused him the data is no affair of the keystore's
+  assert.is((await world.administration.verifyAudit()).entries, entries + 1)
   await world.administration.disableUser(id)
   assert.is((await get(await issuer.token())).status, 403)
 })

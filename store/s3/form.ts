@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { Busboy, type BusboyFileStream, type BusboyInstance } from '@fastify/busboy'
 import type { FormFields } from '../../access/form-signature.ts'
 import { S3Error } from './fault.ts'
@@ -81,21 +80,21 @@ async function feed(
   inFile: () => boolean,
 ): Promise<void> {
   let before = 0
+  let wake: () => void = () => undefined
+  // one for the whole body: a listener a piece would grow with it
+  end.addEventListener('abort', () => wake())
   for await (const chunk of body) {
     if (end.aborted) return
     before += chunk.length
-    const { promise, resolve } = Promise.withResolvers<void>()
-    parser.write(chunk, () => resolve())
     // a file that nobody reads on with holds the parser: its end frees the body
-    await Promise.race([promise, ended(end)])
+    await new Promise<void>(resolve => {
+      wake = resolve
+      parser.write(chunk, () => resolve())
+    })
     if (end.aborted) return
     if (!inFile() && before > BEFORE_FILE_BYTES) throw tooLong()
   }
   parser.end()
-}
-
-async function ended(signal: AbortSignal): Promise<void> {
-  if (!signal.aborted) await once(signal, 'abort')
 }
 
 function parserOf(contentType: string): BusboyInstance {

@@ -225,6 +225,7 @@ export const RELEASE_CODECS = { place, stored, part, station, wrap } as const
 
 export const RELEASE_CALLS: Calls<KeyRelease> = {
   authenticate: { ask: args(proof), answer: principal },
+  hold: { ask: args(proof), answer: nothing },
   verifyChunks: { ask: args(proof, listOf(chunk, CHUNKS_BATCH)), answer: nothing },
   wrap: { ask: args(wrap), answer: record<Wrapped>({ envelope, binding, account: text(ACCOUNT_BYTES) }) },
   beginUpload: { ask: args(beginUpload), answer: bytes({ max: TICKET_LIMIT }) },

@@ -12,6 +12,11 @@ import type { Receipt } from './receipt.ts'
 export interface KeyRelease {
   /** Who signed this request. Faults `no-credential`, `bad-proof`, `bad-token`, `expired`, `skewed`, `disabled`. */
   authenticate(proof: Uint8Array): Promise<Principal>
+  /**
+   * A write whose body takes long to come was begun in time: for a day its age is forgiven to `wrap`, as long as this authority runs. Faults
+   * of `authenticate`.
+   */
+  hold(proof: Uint8Array): Promise<void>
   /** Chunk signatures of an aws-chunked body, in order; all or a fault. */
   verifyChunks(proof: Uint8Array, chunks: ChunkProof[]): Promise<void>
   /**

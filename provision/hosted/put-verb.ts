@@ -11,7 +11,7 @@ import { addBlob, addBody, placeObject } from './commit.ts'
 import type { Unnumbered } from './generations.ts'
 import { type BoundCaller, requireBucket, requireKnown } from './rights.ts'
 import { jsonOf, keyBytes, metadataOf } from './rows.ts'
-import { type Sealed, sealToBlob, wrapSealed } from './sealing.ts'
+import { holding, type Sealed, sealToBlob, wrapSealed } from './sealing.ts'
 import type { Shelf } from './shelf.ts'
 
 /** An object in one stream. What is marked as an ACL is held whole, judged, and comes into force before it is seen. */
@@ -27,7 +27,7 @@ export function putVerb(
     await requireBucket(database, bucket, caller, W)
     if (!isKey(key)) throw new RangeError('key must be 1..1024 bytes of UTF-8')
     const document = isAclObject(options.attributes) ? await readAclObject(body) : null
-    const sealed = await sealToBlob(shelf, document === null ? body : once(document))
+    const sealed = await sealToBlob(shelf, document === null ? body : once(document), holding(release, proof))
     let done: { record: ObjectRecord; dead: string[] }
     try {
       const row = await rowOf(shelf, release, proof, { bucket, key }, sealed, options)

@@ -7,7 +7,7 @@ import type { ResumableRow } from '../database/hosted-resumables.ts'
 import type { PartRow } from '../database/hosted-schema.ts'
 import { addBlob, addBody } from './commit.ts'
 import { keyText, metadataOf } from './rows.ts'
-import { sealToBlob, wrapSealed } from './sealing.ts'
+import { holding, sealToBlob, wrapSealed } from './sealing.ts'
 import type { Shelf } from './shelf.ts'
 import { changeOpen } from './usage/stored.ts'
 
@@ -96,7 +96,7 @@ async function keepPiece(
   const number = row.pieces + 1
   if (number > mostParts)
     throw new StoreError('invalid-part', `an upload has at most ${mostParts} pieces: send larger ones`)
-  const sealed = await sealToBlob(shelf, body)
+  const sealed = await sealToBlob(shelf, body, holding(release, proof))
   const { size, digest } = ended()
   const { id, bucket, key } = row
   const place = { bucket, key: keyText(key), part: { upload: id, number } }

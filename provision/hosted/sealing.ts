@@ -19,17 +19,33 @@ export type Sealed = {
   objectKey: Buffer
 }
 
+/** What takes longer than this is held: some signatures live for minutes, and none is asked for in its last seconds. */
+const HOLD_AFTER_MS = 20_000
+
 /**
  * Seals a stream under a key of its own and writes it as one blob. Nothing is left when the stream throws.
  * The caller wipes `objectKey` when it is wrapped.
+ *
+ * @param hold - called once when the body takes long to come: what allows it must not grow too old meanwhile
  */
-export async function sealToBlob(shelf: Shelf, body: AsyncIterable<Uint8Array>): Promise<Sealed> {
+export async function sealToBlob(
+  shelf: Shelf,
+  body: AsyncIterable<Uint8Array>,
+  hold: () => Promise<void>,
+): Promise<Sealed> {
+  const began = shelf.clock().getTime()
+  let held = false
   const objectKey = randomBytes(32)
   const sealer = new BodySealer(newId<ObjectId>(), objectKey)
   const source = startDigest(BLAKE3_256)
   const done: { summary?: BodySummary } = {}
   async function* sealed(): AsyncGenerator<Uint8Array> {
     for await (const chunk of body) {
+      if (!held && shelf.clock().getTime() - began > HOLD_AFTER_MS) {
+        held = true
+        // refused, it is refused at the end too, with the reason
+        await hold().catch(() => undefined)
+      }
       source.update(chunk)
       yield* sealer.push(chunk)
       doneWith(body, chunk)
@@ -52,6 +68,13 @@ export async function sealToBlob(shelf: Shelf, body: AsyncIterable<Uint8Array>):
     sealer.abort()
     objectKey.fill(0)
     throw error
+  }
+}
+
+/** Nobody's writes have nothing that grows old. */
+export function holding(release: KeyRelease, proof: Uint8Array | null): () => Promise<void> {
+  return async () => {
+    if (proof !== null) await release.hold(proof)
   }
 }
 

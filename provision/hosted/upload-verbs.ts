@@ -22,7 +22,7 @@ import { addBlob, addBody, dropPartSet, dropParts, placeObject } from './commit.
 import { asked } from './release-fault.ts'
 import { type BoundCaller, requireBucket, requireKnown } from './rights.ts'
 import { jsonOf, keyBytes, keyText, metadataOf, partRecordOf, uploadRecordOf } from './rows.ts'
-import { sealToBlob, wrapSealed } from './sealing.ts'
+import { holding, sealToBlob, wrapSealed } from './sealing.ts'
 import type { Shelf } from './shelf.ts'
 import { listUploads } from './upload-listing.ts'
 import { changeOpen, openBytes } from './usage/stored.ts'
@@ -60,7 +60,7 @@ export function uploadVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
         throw new StoreError('invalid-part', `part number must be 1..${mostParts}`)
       const upload = await findUpload(database, id, caller)
       const { proof, principal } = requireKnown(caller)
-      const sealed = await sealToBlob(shelf, body)
+      const sealed = await sealToBlob(shelf, body, holding(release, proof))
       let dead: string[]
       let row: PartRow
       try {

@@ -27,6 +27,7 @@ export function auditedRelease(inner: KeyRelease, audit: Audit): KeyRelease {
   return {
     authenticate: proof =>
       told({ what: 'authenticate', who: () => signer(proof), about: () => '' }, () => inner.authenticate(proof), true),
+    hold: proof => told({ what: 'hold', who: () => signer(proof), about: () => '' }, () => inner.hold(proof)),
     verifyChunks: (proof, chunks) => {
       const entry = { what: 'verify-chunks', who: () => signer(proof), about: () => `${chunks.length} chunks` }
       return told(entry, () => inner.verifyChunks(proof, chunks), true)

@@ -112,7 +112,7 @@ export async function openAuthority(config: AuthorityConfig): Promise<Authority>
     const sessions = sessionsOf({ database, issuers, origins, tickets, clock })
     const hostSuffix = virtualHostSuffix
     const kinds = { signed, bearer, sessions, policies, uploads }
-    const proofs = proofsOf({ accounts, users, memberships, ...kinds, hostSuffix })
+    const proofs = proofsOf({ accounts, users, memberships, ...kinds, hostSuffix, clock })
     const login = loginOf({
       ...{ issuers, origins, externalUsers, sessions, users, audit },
       returnAddresses: returnAddressesOf({ origins, state, clock }),
@@ -172,9 +172,10 @@ function openKeystore(path: string): Promise<Kysely<KeystoreSchema>> {
   return openDatabase<KeystoreSchema>(sqliteFile(path), keystoreMigrations)
 }
 
-function proofVerbs(proofs: ReturnType<typeof proofsOf>): Pick<KeyRelease, 'authenticate' | 'verifyChunks'> {
+function proofVerbs(proofs: ReturnType<typeof proofsOf>): Pick<KeyRelease, 'authenticate' | 'hold' | 'verifyChunks'> {
   return {
     authenticate: async proof => (await proofs.judge(proof)).principal,
+    hold: proofs.hold,
     verifyChunks: proofs.verifyChunks,
   }
 }

@@ -6,7 +6,7 @@ import { parseAmzTime } from '../../access/time.ts'
 import { ReleaseError } from '../../format/release.ts'
 import { decodeProof, type PolicyProof, type RequestProof } from '../../format/request-proof.ts'
 import type { Accounts } from './accounts.ts'
-import type { Believed } from './believed.ts'
+import type { Age, Believed } from './believed.ts'
 import { denied } from './refusal.ts'
 
 /** Judges forms by the policies that their owners signed. */
@@ -15,12 +15,12 @@ export type PolicyProofs = {
    * Faults `no-credential`, `bad-proof`, `skewed`, `disabled`, `expired`, `policy`, `malformed-form`, `malformed-policy`. What is wrong with
    * a policy is said of a good signature only.
    */
-  judge(proof: PolicyProof): Promise<Believed>
+  judge(proof: PolicyProof, age: Age): Promise<Believed>
 }
 
 export function policyProofsOf({ accounts, clock }: { accounts: Accounts; clock: () => number }): PolicyProofs {
   return {
-    async judge(proof) {
+    async judge(proof, age) {
       const fields = new Map(proof.fields)
       const form = parseFormSignature(fields)
       if (form === null) throw new ReleaseError('no-credential', 'nobody signed the form')
@@ -34,7 +34,7 @@ export function policyProofsOf({ accounts, clock }: { accounts: Accounts; clock:
       if (credential.disabled) throw new ReleaseError('disabled', 'this access key is switched off')
       const policy = parseFormPolicy(form.policy)
       try {
-        judgeForm(policy, fields, proof.bucket, now)
+        judgeForm(policy, fields, proof.bucket, age === 'forgiven' ? Math.min(now, policy.expiresAt - 1) : now)
       } catch (cause) {
         if (!(cause instanceof AccessError) || cause.fault !== 'denied') throw cause
         throw new ReleaseError('policy', cause.message, { cause })

@@ -32,11 +32,18 @@ export type Proofs = {
   judge(bytes: Uint8Array): Promise<Judged>
   /** The same for the request that created a long upload: its age alone is forgiven. */
   judgeCreation(bytes: Uint8Array): Promise<Judged>
+  /** Of a write that `hold` was told of while it was of now, the age is forgiven; everything else counts. */
+  judgeWrite(bytes: Uint8Array): Promise<Judged>
+  /** Faults of `judge`. */
+  hold(bytes: Uint8Array): Promise<void>
   verifyChunks(bytes: Uint8Array, chunks: ChunkProof[]): Promise<void>
 }
 
 type Read = { proof: RequestProof; target: RequestTarget | null }
 
+/** Long writes under way. */
+const HELD_MAX = 10_000
+const HELD_MS = 86_400_000
 /** A request is asked about some times within moments. */
 const READ_MAX = 2000
 
@@ -50,17 +57,20 @@ export function proofsOf(on: {
   policies: PolicyProofs
   uploads: Pick<UploadTickets, 'judge'>
   hostSuffix: string | null
+  clock: () => number
 }): Proofs {
-  const { accounts, users, memberships, signed, bearer, sessions, policies, uploads, hostSuffix } = on
+  const { accounts, users, memberships, signed, bearer, sessions, policies, uploads, hostSuffix, clock } = on
   /** Of proofs that were believed: what never changes of one is looked at once, what may change each time. */
   const read = new Lru<string, Read>(READ_MAX)
+  /** when they were held, ms since 1970 */
+  const held = new Lru<string, number>(HELD_MAX)
 
   const believed = async (proof: RequestProof, age: Age): Promise<Believed> => {
     switch (proof.kind) {
       case 'signed':
         return signed.judge(proof, age)
       case 'policy':
-        return policies.judge(proof)
+        return policies.judge(proof, age)
       case 'upload':
         return uploads.judge(proof)
       case 'bearer':
@@ -70,7 +80,7 @@ export function proofsOf(on: {
     }
   }
   const judge = async (bytes: Uint8Array, age: Age): Promise<Judged> => {
-    const name = hash('sha256', bytes, 'base64')
+    const name = nameOf(bytes)
     const known = read.get(name)
     const { proof, target } = known ?? readProof(bytes, hostSuffix)
     const { user: id, account: of, accessKey, until, claimed, aclWrites } = await believed(proof, age)
@@ -86,6 +96,15 @@ export function proofsOf(on: {
   return {
     judge: bytes => judge(bytes, 'counts'),
     judgeCreation: bytes => judge(bytes, 'forgiven'),
+    judgeWrite(bytes) {
+      const since = held.get(nameOf(bytes))
+      return judge(bytes, since !== undefined && clock() - since < HELD_MS ? 'forgiven' : 'counts')
+    },
+    async hold(bytes) {
+      await judge(bytes, 'counts')
+      const name = nameOf(bytes)
+      if (held.get(name) === undefined) held.set(name, clock())
+    },
     async verifyChunks(bytes, chunks) {
       // a long body outlives the 15 minutes of its head, which was judged when it came
       const { proof } = await judge(bytes, 'forgiven')
@@ -93,6 +112,10 @@ export function proofsOf(on: {
       await signed.verifyChunks(proof, chunks)
     },
   }
+}
+
+function nameOf(bytes: Uint8Array): string {
+  return hash('sha256', bytes, 'base64')
 }
 
 /** @throws ReleaseError "bad-proof" */

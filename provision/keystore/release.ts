@@ -110,7 +110,7 @@ export function releaseVerbs(on: {
         const made = await sealFor(owner, request.objectKey, fields, coreHeader, place, binding, request.metadata)
         return { envelope: made.envelope, binding, account: owner.id }
       }
-      const judged = await proofs.judge(request.proof)
+      const judged = await proofs.judgeWrite(request.proof)
       const target = needTarget(judged)
       if (!coversWrite(target, place)) throw denied('the proof does not cover this write')
       requireLength(judged.proof, plaintextLength)

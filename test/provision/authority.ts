@@ -193,6 +193,9 @@ export function openAuthority(): Authority {
       authority.authentications++
       return judge(proof).principal
     },
+    async hold(proof) {
+      judge(proof)
+    },
     async verifyChunks(proof, chunks) {
       const { key } = judge(proof)
       const request = decodeSignedProof(proof)

@@ -41,6 +41,7 @@ const echo: KeyRelease = {
     groups: ['g'],
     domains: [],
   }),
+  hold: async () => {},
   verifyChunks: async () => {},
   wrap: async request => ({ envelope: Buffer.from(request.metadata), binding: Buffer.from('b'), account: 'a' }),
   release: async request => {

@@ -78,6 +78,8 @@ export const RELEASE_DRAFTS: Draft[] = [
       ['a group that is a number', 'malformed', { ...principal, groups: [1] }],
     ],
   },
+  { message: 'hold ask', value: [proof], refused: [['nothing', 'malformed', []]] },
+  { message: 'hold answer', value: null, refused: [something] },
   {
     message: 'verifyChunks ask',
     value: [proof, [chunk, { ...chunk, kind: 'trailer' }]],

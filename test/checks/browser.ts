@@ -1,11 +1,13 @@
 /**
  * `npm run check:browser [-- --screenshots DIR]`: Debian's Chromium at a provider that runs as its own processes, with a real OpenID provider:
- * sent to the login, session, a private object, logout. Exit 0: all as it must be; 1: not; 69: Chromium is missing and could not be installed.
+ * sent to the login, session, a private object, logout, a form that sends a file. Exit 0: all as it must be; 1: not; 69: Chromium is missing and could not be installed.
  */
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { chromium, type Page } from 'playwright-core'
+import { formPage } from '../provision/forms/page.ts'
+import { type Fields, fourth, iso, policyText } from '../provision/forms/sender.ts'
 import { CLIENT, openProvider } from '../provision/identity/provider.ts'
 import { openRunningProvider } from './identity/provider.ts'
 import { requirePackages } from './packages.ts'
@@ -84,6 +86,28 @@ try {
   line('signed out by its own page', (await page.getByText('You are not signed in').count()) === 1)
   await page.goto(wanted)
   line('and refused again', pathOf(page) === '/.sealift/login')
+
+  const sender = await browser.newPage()
+  await sender.setContent(signedForm())
+  await shot(sender, '4-form')
+  const file = { name: 'größe.txt', mimeType: 'text/plain', buffer: Buffer.from('sent by a page') }
+  await sender.locator('input[type=file]').setInputFiles(file)
+  await sender.getByRole('button', { name: 'Send' }).click()
+  await sender.waitForURL(/\/\.sealift\/session\?bucket=private&key=inbox%2F/)
+  line('a form sends a file, and the browser goes on where the policy lets it', true)
+  await sender.goto(`${provider.address}/private/inbox/${encodeURIComponent(file.name)}`)
+  line(
+    'the file is there, with the ACL that the form asked for',
+    (await sender.textContent('body')) === 'sent by a page',
+  )
+  // a stored page could send no form: it is served in a sandbox
+  await sender.goto('about:blank')
+  await sender.setContent(signedForm('private/../elsewhere'))
+  await sender.locator('input[type=file]').setInputFiles(file)
+  await sender.getByRole('button', { name: 'Send' }).click()
+  await sender.waitForURL(`${provider.address}/private`)
+  line('a form that says other than its policy is refused', (await sender.content()).includes('AccessDenied'))
+  await sender.close()
   await browser.close()
 } finally {
   await issuer.close()
@@ -91,3 +115,24 @@ try {
   rmSync(scratch, { recursive: true, force: true })
 }
 process.exitCode = failed === 0 ? 0 : 1
+
+/** Whoever has the page may send files below inbox/, which everybody may read, for an hour. */
+function signedForm(key = `inbox/\${filename}`): string {
+  const now = Date.now()
+  const { sign, conditions } = fourth(provider.owner, 'amz', now)
+  const redirect = `${provider.address}/.sealift/session`
+  const fields: Fields = [
+    ['key', key],
+    ['acl', 'public-read'],
+    ['Content-Type', 'text/plain'],
+    ['success_action_redirect', redirect],
+  ]
+  const said = [
+    { bucket: 'private' },
+    ['starts-with', '$key', 'inbox/'],
+    { acl: 'public-read' },
+    { 'Content-Type': 'text/plain' },
+  ]
+  const all = [...said, { success_action_redirect: redirect }, ['content-length-range', 1, 1000], ...conditions]
+  return formPage(`${provider.address}/private`, [...fields, ...sign(policyText(all, iso(now + 3_600_000)))])
+}

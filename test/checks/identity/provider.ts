@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { payloadDigest, signRequest } from '../../../access/sign.ts'
-import { policy } from '../../provision/acl/world.ts'
+import { policy, type Someone } from '../../provision/acl/world.ts'
 import { ask, serve } from '../../quickstart/commands.ts'
 
 type Ready = { roles: { name: string; address: string }[] }
@@ -13,6 +13,8 @@ export type RunningProvider = {
   /** an object that members of `acme/staff` may read */
   path: string
   content: string
+  /** the account's own user */
+  owner: Someone
   /** a command of `sealift-provider` */
   command(...args: string[]): Promise<unknown>
   /** a request of the account's own user */
@@ -33,12 +35,13 @@ export async function openRunningProvider(content: string): Promise<RunningProvi
     '127.0.0.1:0',
   ])
   const address = service.ready.roles.find(role => role.name === 'hosted')?.address ?? ''
-  await command('account', 'create', 'acme')
+  const { id = '' } = await command('account', 'create', 'acme')
   const { id: group = '' } = await command('group', 'create', 'acme', 'staff')
   const { accessKey = '', secret = '' } = await command('access-key', 'create', 'acme')
   await command('login-origin', 'add', address)
   const provider: RunningProvider = {
     ...{ address, path: '/private/page.html', content, command },
+    owner: { id, accessKey, secretKey: secret },
     async signed(method, path, body = '', headers = {}) {
       const [rawPath = '', rawQuery = ''] = path.split('?')
       const head = { method, rawPath, rawQuery, headers: Object.entries({ host: new URL(address).host, ...headers }) }

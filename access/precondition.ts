@@ -22,6 +22,7 @@ export function parsePreconditions(headers: readonly WireHeader[], prefix: strin
     const name = raw.toLowerCase()
     if (!name.startsWith(prefix)) continue
     const what = name.slice(prefix.length)
+    if (prefix === OF_SOURCE && BY_TAG_OR_DATE.includes(what)) continue
     if (!NAMES.includes(what)) throw malformed(`${name} is not known here`)
     if (numbers.has(what)) throw malformed(`${name} came more than once`)
     const text = value.trim()
@@ -36,6 +37,9 @@ export function parsePreconditions(headers: readonly WireHeader[], prefix: strin
   return { generation: wish('generation'), metageneration: wish('metageneration') }
 }
 
+const OF_SOURCE = 'x-goog-copy-source-if-'
+/** Judged as HTTP's own are. */
+const BY_TAG_OR_DATE = ['match', 'none-match', 'modified-since', 'unmodified-since']
 const NAMES = ['generation-match', 'generation-not-match', 'metageneration-match', 'metageneration-not-match']
 
 export function isWish({ is, isNot }: Wish): boolean {

@@ -42,7 +42,10 @@ export function requestTarget(proof: RequestProof, hostSuffix: string | null): R
   const virtual = hostSuffix !== null && host.endsWith(`.${hostSuffix}`) ? host.slice(0, -hostSuffix.length - 1) : null
   const place = virtual === null ? split(path.slice(1)) : { bucket: virtual, key: path.slice(1) }
   if (place === null) return null
-  const source = requestHeader(proof, 'x-amz-copy-source')
+  const [amz, goog] = [requestHeader(proof, 'x-amz-copy-source'), requestHeader(proof, 'x-goog-copy-source')]
+  // two sources: whoever serves it might read the other one
+  if (amz !== undefined && goog !== undefined) return null
+  const source = amz ?? goog
   return {
     method: proof.method,
     ...place,

@@ -178,7 +178,7 @@ function routeBucket(verb: string, name: string, call: BucketCall): Promise<S3Re
 
 function routeObject(verb: string, name: string, call: ObjectCall): Promise<S3Response> {
   const { request } = call
-  const copies = header(request, 'x-amz-copy-source') !== undefined
+  const copies = ['x-amz-copy-source', 'x-goog-copy-source'].some(name => header(request, name) !== undefined)
   switch (verb) {
     case 'GET':
       return getObject(call)

@@ -31,6 +31,15 @@ export function header(request: Pick<S3Request, 'headers'>, name: string): strin
   return undefined
 }
 
+/**
+ * A header that Amazon and Google name alike but for their own word: `x-amz-copy-source`, `x-goog-copy-source`.
+ * @returns undefined - absent, or there in both names: it would be asked for twice
+ */
+export function eitherHeader(request: Pick<S3Request, 'headers'>, name: string): string | undefined {
+  const [amz, goog] = [header(request, `x-amz-${name}`), header(request, `x-goog-${name}`)]
+  return amz !== undefined && goog !== undefined ? undefined : (amz ?? goog)
+}
+
 /** Text as the wire string of its UTF-8 bytes. */
 export function toWire(text: string): string {
   return Buffer.from(text, 'utf8').toString('latin1')

@@ -20,7 +20,7 @@ import {
   requireVersion,
   versionIn,
 } from './generations.ts'
-import { header, type S3Response } from './message.ts'
+import { eitherHeader, header, type S3Response } from './message.ts'
 import { openPayload } from './payload.ts'
 import { checkedKey, decodePath, type Query } from './target.ts'
 import { element, s3Element } from './xml-out.ts'
@@ -113,17 +113,18 @@ function contentLength(length: number): [string, string] {
 
 export type CopySource = { bucket: string; key: string; record: ObjectRecord }
 
-/** The object that x-amz-copy-source names, its conditions judged. */
+/** The object that x-amz-copy-source or x-goog-copy-source names, its conditions judged. */
 export async function readCopySource(call: ObjectCall): Promise<CopySource> {
   const { request, store } = call
-  const raw = header(request, 'x-amz-copy-source') ?? ''
+  const raw = eitherHeader(request, 'copy-source')
+  if (raw === undefined) throw new S3Error('InvalidRequest', 'A copy names one source, in one header.')
   const [name = '', version] = raw.split(/\?versionId=/)
   const generation = header(request, 'x-goog-copy-source-generation')
   const given = [version, generation].flatMap(text => text ?? [])
   const path = decodePath(name).replace(/^\//, '')
   const cut = path.indexOf('/')
   const key = checkedKey(path.slice(cut + 1))
-  if (cut < 1 || key === null) throw new S3Error('InvalidArgument', 'x-amz-copy-source must be bucket/key.')
+  if (cut < 1 || key === null) throw new S3Error('InvalidArgument', 'The source of a copy must be bucket/key.')
   const bucket = path.slice(0, cut)
   const record = await store.head(bucket, key)
   if (!record) throw noSuchKey()
@@ -131,6 +132,7 @@ export async function readCopySource(call: ObjectCall): Promise<CopySource> {
   const numbers = readGenerations(call, 'x-goog-copy-source-if-')
   if (
     judgeConditions(readConditions(request, 'x-amz-copy-source-'), record) !== 'go' ||
+    judgeConditions(readConditions(request, 'x-goog-copy-source-'), record) !== 'go' ||
     judgeGenerations(numbers, record) !== 'go'
   )
     throw preconditionFailed()
@@ -140,7 +142,7 @@ export async function readCopySource(call: ObjectCall): Promise<CopySource> {
 export async function copyObject(call: ObjectCall): Promise<S3Response> {
   const { request, store, bucket, key } = call
   const source = await readCopySource(call)
-  const directive = (header(request, 'x-amz-metadata-directive') ?? 'COPY').toUpperCase()
+  const directive = (eitherHeader(request, 'metadata-directive') ?? 'COPY').toUpperCase()
   if (directive !== 'COPY' && directive !== 'REPLACE')
     throw new S3Error('InvalidArgument', 'Unknown metadata directive.')
   checkAskedAcl(call)

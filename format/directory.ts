@@ -10,6 +10,8 @@ export interface DirectoryAdministration {
   /** Fault `exists`: the account has one of that name. `email` null: none; several users may have the same one. */
   createUser(account: string, name: string, email: string | null): Promise<User>
   listUsers(account: string): Promise<User[]>
+  /** What ACLs may name the user by from now on; entries that are there name him by id. null: nothing. */
+  setEmail(user: string, email: string | null): Promise<void>
   /** Signs nothing any more from the next request on; what he owns stays. Fault `refused` for an account's own user. */
   disableUser(user: string): Promise<void>
   createGroup(account: string, name: string, email: string | null): Promise<Group>
@@ -58,6 +60,7 @@ const member = record<Member>({ kind, id: text(128), name: text(128) })
 export const DIRECTORY_CALLS: Calls<DirectoryAdministration> = {
   createUser: { ask: args(reference, reference, email), answer: user },
   listUsers: { ask: args(reference), answer: listOf(user, MOST) },
+  setEmail: { ask: args(reference, email), answer: nothing },
   disableUser: { ask: args(reference), answer: nothing },
   createGroup: { ask: args(reference, reference, email), answer: group },
   listGroups: { ask: args(reference), answer: listOf(group, MOST) },

@@ -9,7 +9,7 @@ import type { Preconditions } from '../access/precondition.ts'
 export interface ObjectStore {
   listBuckets(): Promise<BucketRecord[]>
   headBucket(bucket: string): Promise<BucketRecord | null>
-  /** Faults `bucket-exists`, `forbidden`. */
+  /** Faults `bucket-exists`, `bucket-taken`, `forbidden`. */
   createBucket(bucket: string): Promise<BucketRecord>
   /** Faults `no-bucket`, `bucket-not-empty`, `forbidden`. */
   deleteBucket(bucket: string): Promise<void>
@@ -192,6 +192,7 @@ export type CompletedPart = { partNumber: number; etag: string }
 export type StoreFault =
   | 'no-bucket'
   | 'bucket-exists'
+  | 'bucket-taken' // by another than who asks
   | 'bucket-not-empty'
   | 'no-version'
   | 'no-upload'

@@ -34,6 +34,18 @@ export function userCommands(program: Command, operator: Operator): void {
       tell(operator, options, { users }, lines)
     })
   user
+    .command('email')
+    .argument('<user>', USER)
+    .argument('[address]', 'none: takes it away')
+    .description('by which address ACLs may name a user; what was granted by the old one stays his')
+    .addHelpText('after', '\nExample:\n  sealift-provider user email acme office@acme.example')
+    .action(async (name: string, address: string | undefined, _: unknown, command: Command) => {
+      const options = command.optsWithGlobals<CommonOptions>()
+      const email = address ?? null
+      await withAdministration(operator, options, at => at.setEmail(name, email))
+      tell(operator, options, { user: name, email }, [`user ${name}: ${email ?? 'no address'}`])
+    })
+  user
     .command('disable')
     .argument('<user>', USER)
     .description('switch a user off: its access keys sign nothing any more, from the next request on')

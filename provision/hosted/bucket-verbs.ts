@@ -41,10 +41,14 @@ export function bucketVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
       return { name: row.name, createdAt: new Date(row.created_at) }
     },
     async createBucket(bucket) {
-      const { proof } = requireKnown(caller)
+      const { proof, principal } = requireKnown(caller)
       const createdAt = shelf.clock()
-      const there = await database.selectFrom('buckets').select('name').where('name', '=', bucket).executeTakeFirst()
-      if (there !== undefined) throw new StoreError('bucket-exists', `bucket ${bucket} exists`)
+      const there = await database.selectFrom('buckets').select('owner').where('name', '=', bucket).executeTakeFirst()
+      if (there !== undefined)
+        throw new StoreError(
+          there.owner === principal.user ? 'bucket-exists' : 'bucket-taken',
+          `bucket ${bucket} exists`,
+        )
       // the authority first: whose it is says who may; cut off here, its owner makes it again
       const { owner, account, acl, defaultAcl, revision } = await asked(
         release.openBucket({ proof, bucket, named: await namedObject(database, proof) }),

@@ -18,7 +18,7 @@ const told: Record<ReleaseFault, (message: string) => Error> = {
   'not-found': () => new StoreError('forbidden', 'Access Denied'),
   held: () => new StoreError('forbidden', 'Access Denied'),
   malformed: () => new StoreError('forbidden', 'Access Denied'),
-  exists: message => new StoreError('bucket-exists', message),
+  exists: message => new StoreError('bucket-taken', message),
   replaced: () => new StoreError('precondition-failed', 'another ACL object lies there'),
   'unsigned-acl': asTold('unsigned-acl'),
   'malformed-acl': asTold('malformed-acl'),

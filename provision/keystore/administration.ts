@@ -59,6 +59,7 @@ export function administrationOf(on: {
     createUser: (account, name, email) =>
       change('user create', `${account}/${name}`, () => users.create(account, name, email)),
     listUsers: account => look(() => users.list(account)),
+    setEmail: (user, email) => change('user e-mail', user, () => users.setEmail(user, email)),
     disableUser: user => change('user disable', user, () => users.disable(user)),
     createGroup: (account, name, email) =>
       change('group create', `${account}/${name}`, () => groups.create(account, name, email)),

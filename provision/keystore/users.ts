@@ -10,6 +10,7 @@ import { checkedEmail, checkedName, newPrincipalId } from './names.ts'
 export type Users = {
   create(account: string, name: string, email: string | null): Promise<User>
   list(account: string): Promise<User[]>
+  setEmail(user: string, email: string | null): Promise<void>
   disable(user: string): Promise<void>
   /** By id. */
   byId(id: string): Promise<User | null>
@@ -91,6 +92,12 @@ export function usersOf(database: Kysely<KeystoreSchema>, accounts: Accounts, cl
         .orderBy('name')
         .execute()
       return rows.map(userOf)
+    },
+    async setEmail(reference, given) {
+      const { id } = await find(reference)
+      const email = given === null ? null : checkedEmail(given)
+      await database.updateTable('users').set({ email }).where('id', '=', id).execute()
+      cache.delete(id)
     },
     async disable(reference) {
       const user = await find(reference)

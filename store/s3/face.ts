@@ -16,7 +16,7 @@ import { answerOf, errorXml, internalError, S3Error } from './fault.ts'
 import { isForm, postForm } from './form-verb.ts'
 import type { Admission, Gate, Purpose } from './gate.ts'
 import { namesVersion } from './generations.ts'
-import { listObjects, listObjectsV2 } from './listing-verbs.ts'
+import { listObjects, listObjectsV2, listVersions } from './listing-verbs.ts'
 import { header, type S3Request, type S3Response } from './message.ts'
 import { abortUpload, completeUpload, createUpload, uploadPart, uploadPartCopy } from './multipart-verbs.ts'
 import { copyObject, getObject, headObject, putObject } from './object-verbs.ts'
@@ -107,7 +107,7 @@ function admittedOf(request: S3Request, target: Target, { principal }: Admission
 const parameters = new Set([
   ...['prefix', 'delimiter', 'marker', 'max-keys', 'encoding-type', 'list-type', 'start-after', 'continuation-token'],
   ...['fetch-owner', 'key-marker', 'upload-id-marker', 'max-uploads', 'max-parts', 'part-number-marker', 'partNumber'],
-  ...['max-buckets', 'bucket-region', 'generation', 'versionId'],
+  ...['max-buckets', 'bucket-region', 'generation', 'versionId', 'version-id-marker'],
   // what is added to the address that a form leads to, which may be a bucket's own
   ...['bucket', 'key', 'etag'],
 ])
@@ -168,6 +168,8 @@ function routeBucket(verb: string, name: string, call: BucketCall): Promise<S3Re
       return getAcl({ ...call, key: null }, 'default-object')
     case 'PUT ?defaultObjectAcl':
       return putAcl({ ...call, key: null }, 'default-object')
+    case 'GET ?versions':
+      return listVersions(call)
     case 'GET ?uploads':
       return listUploads(call)
     case 'POST ?delete':

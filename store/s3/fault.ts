@@ -9,6 +9,7 @@ const statuses = {
   AmbiguousGrantByEmailAddress: 400,
   AuthorizationHeaderMalformed: 400,
   BadDigest: 400,
+  BucketAlreadyExists: 409,
   BucketAlreadyOwnedByYou: 409,
   BucketNotEmpty: 409,
   EntityTooSmall: 400,
@@ -60,6 +61,7 @@ export type S3Code = keyof typeof statuses
 const storeCodes: Record<StoreFault, S3Code> = {
   'no-bucket': 'NoSuchBucket',
   'bucket-exists': 'BucketAlreadyOwnedByYou',
+  'bucket-taken': 'BucketAlreadyExists',
   'bucket-not-empty': 'BucketNotEmpty',
   'no-upload': 'NoSuchUpload',
   'upload-expired': 'UploadExpired',

@@ -49,6 +49,32 @@ export async function listObjectsV2(call: BucketCall): Promise<S3Response> {
   )
 }
 
+/** No versions are kept: of each object there is one, `null`, as S3 calls what was written to a bucket without versions. */
+export async function listVersions(call: BucketCall): Promise<S3Response> {
+  const { query, bucket } = call
+  const marker = query.get('key-marker') ?? ''
+  if (query.has('version-id-marker') && marker === '')
+    throw new S3Error('InvalidArgument', 'A version-id marker cannot be specified without a key marker.')
+  const { page, limit, prefix, delimiter, name } = await readPage(call, marker)
+  return xmlResponse(
+    s3Element('ListVersionsResult', [
+      element('Name', bucket),
+      element('Prefix', name(prefix)),
+      element('KeyMarker', name(marker)),
+      element('VersionIdMarker', ''),
+      ...(page.more && page.last !== undefined
+        ? [element('NextKeyMarker', name(page.last)), element('NextVersionIdMarker', 'null')]
+        : []),
+      ...common(query, delimiter, name, limit, page.more),
+      contents(page.objects, name, call, { owner: true, as: VERSION }),
+      ...page.prefixes.map(item => element('CommonPrefixes', [element('Prefix', name(item))])),
+    ]),
+  )
+}
+
+const OBJECT = { tag: 'Contents', more: '' }
+const VERSION = { tag: 'Version', more: '<VersionId>null</VersionId><IsLatest>true</IsLatest>' }
+
 type Page = {
   page: ListPage
   limit: number
@@ -96,15 +122,15 @@ function contents(
   records: ObjectRecord[],
   name: (text: string) => string,
   call: BucketCall,
-  { owner }: { owner: boolean },
+  { owner, as = OBJECT }: { owner: boolean; as?: typeof OBJECT },
 ): Xml {
   const ownerXml = owner ? ownerElement(call.admission.principal).xml : ''
   const time = isoTimes()
   let xml = ''
   for (const { key, modifiedAt, etag, checksum, size } of records) {
-    xml += `<Contents><Key>${escapeXml(name(key))}</Key><LastModified>${time(modifiedAt)}</LastModified>`
+    xml += `<${as.tag}><Key>${escapeXml(name(key))}</Key>${as.more}<LastModified>${time(modifiedAt)}</LastModified>`
     xml += `<ETag>&quot;${escapeXml(etag)}&quot;</ETag>${checksumTags(checksum)}<Size>${size}</Size>${ownerXml}`
-    xml += '<StorageClass>STANDARD</StorageClass></Contents>'
+    xml += `<StorageClass>STANDARD</StorageClass></${as.tag}>`
   }
   return { xml }
 }

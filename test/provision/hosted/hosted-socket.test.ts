@@ -225,7 +225,8 @@ test('buckets: only one’s own are listed, a name is taken once', async () => {
   await other.send(new s3.CreateBucketCommand({ Bucket: 'theirs' }))
   const names = (await owner.send(new s3.ListBucketsCommand({}))).Buckets?.map(each => each.Name)
   assert.equal(names, ['bkt'])
-  assert.is(await code(owner.send(new s3.CreateBucketCommand({ Bucket: 'theirs' }))), 'BucketAlreadyOwnedByYou')
+  assert.is(await code(owner.send(new s3.CreateBucketCommand({ Bucket: 'theirs' }))), 'BucketAlreadyExists')
+  assert.is(await code(other.send(new s3.CreateBucketCommand({ Bucket: 'theirs' }))), 'BucketAlreadyOwnedByYou')
 })
 
 test('nothing of the cleartext, and no name, is in a blob', async () => {

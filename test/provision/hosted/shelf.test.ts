@@ -162,7 +162,7 @@ test('a bucket of another account is foreign to an order', async () => {
     await mine()
       .createBucket('new')
       .catch(error => error.fault),
-    'bucket-exists',
+    'bucket-taken',
   )
 })
 

@@ -49,6 +49,18 @@ test('users are named by id or account/name, one of a name in an account', async
   assert.is(await refused(at.createAccessKey('acme/nobody', '')), 'not-found')
 })
 
+test('an address can be given later, to an account’s own user too, changed and taken away', async () => {
+  const mail = async (user: string) => (await at.listUsers('acme')).find(each => each.name === user)?.email
+  await at.createUser('acme', 'late', null)
+  await at.setEmail('acme/late', 'Late@Acme.example')
+  await at.setEmail('acme', 'office@acme.example')
+  assert.equal([await mail('late'), await mail('acme')], ['late@acme.example', 'office@acme.example'])
+  await at.setEmail('acme/late', null)
+  assert.is(await mail('late'), null)
+  assert.is(await refused(at.setEmail('acme/late', 'nobody')), 'malformed')
+  assert.is(await refused(at.setEmail('acme/nobody', null)), 'not-found')
+})
+
 test('a disabled user signs nothing from the next request on, and gets no further key', async () => {
   await at.createUser('acme', 'gone', null)
   const { accessKey, secret } = await at.createAccessKey('acme/gone', '')

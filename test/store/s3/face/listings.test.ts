@@ -23,6 +23,7 @@ on('listings page through all keys by marker and by token', async ask => {
     for (const [first, tag, next] of [
       ['GET /bkt?delimiter=/', 'NextMarker', 'marker'],
       ['GET /bkt?list-type=2&delimiter=/', 'NextContinuationToken', 'continuation-token'],
+      ['GET /bkt?versions&delimiter=/', 'NextKeyMarker', 'key-marker'],
     ] as const) {
       const found: string[] = []
       let from = ''
@@ -42,6 +43,9 @@ on('listings page through all keys by marker and by token', async ask => {
       assert.equal(found.toSorted(), ['a/', 'b', 'c/', 'd', 'd/'], `${first} ${size}`)
     }
   }
+  const versions = await ask('GET /bkt?versions&prefix=b')
+  assert.match(versions.text, /<Version><Key>b<\/Key><VersionId>null<\/VersionId><IsLatest>true<\/IsLatest>/)
+  assert.is((await ask('GET /bkt?versions&version-id-marker=null')).status, 400)
   const started = await ask('GET /bkt?list-type=2&start-after=b&fetch-owner=true')
   assert.equal(
     [...started.text.matchAll(/<Key>(.*?)<\/Key>/g)].map(hit => hit[1]),

@@ -35,6 +35,15 @@ export function hasCopy(store: ObjectStore): store is CopyStore {
   return 'copy' in store
 }
 
+/** Knows whose a bucket is: ids of its owner and of the account; none where there is no such bucket. */
+export interface OwnerStore extends ObjectStore {
+  ownersOf(bucket: string): Promise<string[]>
+}
+
+export function hasOwners(store: ObjectStore): store is OwnerStore {
+  return 'ownersOf' in store
+}
+
 /** Numbers what it keeps: its records have `generation` and `metageneration`, and conditions on them hold at the commit. */
 export interface GenerationStore extends ObjectStore {
   readonly numbersGenerations: true

@@ -1,5 +1,5 @@
 import type { KeyRelease } from '../../format/release.ts'
-import type { AclStore, CopyStore, GenerationStore, ResumableStore } from '../../store/ability.ts'
+import type { AclStore, CopyStore, GenerationStore, OwnerStore, ResumableStore } from '../../store/ability.ts'
 import type { MultipartStore } from '../../store/object-store.ts'
 import { aclVerbs } from './acl-verbs.ts'
 import { bucketVerbs } from './bucket-verbs.ts'
@@ -10,7 +10,7 @@ import type { BoundCaller } from './rights.ts'
 import type { Shelf } from './shelf.ts'
 import { uploadVerbs } from './upload-verbs.ts'
 
-export type HostedStore = MultipartStore & CopyStore & AclStore & GenerationStore & ResumableStore
+export type HostedStore = MultipartStore & CopyStore & AclStore & GenerationStore & ResumableStore & OwnerStore
 
 /**
  * The public store as one caller may use it. Whether the data may be had is decided here; whether its key may be had is decided by the
@@ -32,6 +32,14 @@ export function boundStore(
     ...resumableVerbs(shelf, release, caller),
     ...aclVerbs(shelf, release, caller),
     ...copyVerb(shelf, release, caller),
+    async ownersOf(bucket) {
+      const row = await shelf.database
+        .selectFrom('buckets')
+        .select(['owner', 'account'])
+        .where('name', '=', bucket)
+        .executeTakeFirst()
+      return row === undefined ? [] : [row.owner, row.account]
+    },
     numbersGenerations: true,
     // one caller's view: what it looks at is closed by whoever opened it
     close: async () => undefined,

@@ -12,6 +12,7 @@ import {
   listBuckets,
 } from './bucket-verbs.ts'
 import type { BucketCall, Call, FaceSettings, ObjectCall } from './call.ts'
+import { requireExpectedOwners } from './expected-owner.ts'
 import { answerOf, errorXml, internalError, S3Error } from './fault.ts'
 import { isForm, postForm } from './form-verb.ts'
 import type { Admission, Gate, Purpose } from './gate.ts'
@@ -131,7 +132,7 @@ function subresource(query: Query): string {
   return first
 }
 
-function route(call: Call, target: Target): Promise<S3Response> {
+async function route(call: Call, target: Target): Promise<S3Response> {
   const { request, query } = call
   const name = subresource(query)
   const { bucket, key } = target
@@ -142,6 +143,7 @@ function route(call: Call, target: Target): Promise<S3Response> {
     if (verb === 'GET') return listBuckets(call)
     throw unknownVerb(request.method, ['GET'], name)
   }
+  await requireExpectedOwners(call, bucket)
   return key === null ? routeBucket(verb, name, { ...call, bucket }) : routeObject(verb, name, { ...call, bucket, key })
 }
 

@@ -19,7 +19,8 @@ const POLL_MS = 1
  * turn, an otherwise empty file: whoever has just written stands behind those who wait.
  */
 export function sharedDialect(inner: Dialect, turn: BetterSqlite3.Database): Dialect {
-  const [take, give] = [turn.prepare('BEGIN IMMEDIATE'), turn.prepare('COMMIT')]
+  // nothing was written: to commit it would need the file for itself
+  const [take, give] = [turn.prepare('BEGIN IMMEDIATE'), turn.prepare('ROLLBACK')]
   return {
     createAdapter: () => inner.createAdapter(),
     createQueryCompiler: () => inner.createQueryCompiler(),

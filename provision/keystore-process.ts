@@ -7,12 +7,12 @@ import { Readable } from 'node:stream'
 /** How the keystore process is started: its own program, its own configuration file, nothing of our environment. */
 export type KeystoreProgram = { entry: string; config: string }
 
+/** Where a keystore listens. */
+export type KeystoreSockets = { release: string; administration: string; login: string }
+
 /** A keystore process that is ready. It ends with us, however we do: its standard input is our end of a pipe. */
-export type KeystoreProcess = {
+export type KeystoreProcess = KeystoreSockets & {
   processId: number
-  release: string
-  administration: string
-  login: string
   /** resolves when it has ended, for whatever reason */
   ended: Promise<void>
   close(): Promise<void>

@@ -8,8 +8,9 @@ import { groupCommands } from './commands/groups.ts'
 import { issuerCommands } from './commands/issuers.ts'
 import { jobCommands } from './commands/jobs.ts'
 import { userCommands } from './commands/users.ts'
+import { authorityCommands } from './join/authority-commands.ts'
 import { intakeCommand } from './join/intake-command.ts'
-import { servingCommands } from './join/serving-command.ts'
+import { serveCommand } from './join/serve-command.ts'
 import { usageCommands } from './join/usage-commands.ts'
 import { exitCodeOf, type Operator } from './operator.ts'
 
@@ -42,7 +43,8 @@ const program = new Command('sealift-provider')
     '\nExit codes: 0 ok, 1 failure, 2 usage, 65 data, 69 token or service absent, 73 cannot create, 74 I/O, 75 try again, 77 locked, 78 configuration',
   )
   .exitOverride()
-servingCommands(program, operator)
+authorityCommands(program, operator)
+serveCommand(program, operator)
 accountCommands(program, operator)
 userCommands(program, operator)
 groupCommands(program, operator)

@@ -7,7 +7,7 @@ import { lockDirectory } from '../store/lock.ts'
 import { StoreError } from '../store/object-store.ts'
 import { connectAdministration } from './admin-client.ts'
 import { CommandFault } from './command-fault.ts'
-import { KeystoreStartError, startKeystore } from './keystore-process.ts'
+import { type KeystoreSockets, KeystoreStartError, startKeystore } from './keystore-process.ts'
 
 /** What every command of the operator needs. */
 export type Operator = {
@@ -20,7 +20,15 @@ export type Operator = {
 export type CommonOptions = { state?: string; json?: boolean }
 
 export const CONFIG_FILE = 'keystore.json'
-const ADMINISTRATION_SOCKET = 'keystore-admin.sock'
+
+/** As the keystore lays them out. */
+export function keystoreSockets(state: string): KeystoreSockets {
+  return {
+    release: join(state, 'keystore.sock'),
+    administration: join(state, 'keystore-admin.sock'),
+    login: join(state, 'keystore-login.sock'),
+  }
+}
 
 export function stateOf(operator: Operator, options: CommonOptions): string {
   return options.state ?? operator.state
@@ -33,7 +41,7 @@ export async function withAdministration<T>(
   work: (administration: Administration) => Promise<T>,
 ): Promise<T> {
   const state = stateOf(operator, options)
-  const running = await connected(join(state, ADMINISTRATION_SOCKET))
+  const running = await connected(keystoreSockets(state).administration)
   if (running !== null) {
     try {
       return await work(running)
@@ -59,7 +67,8 @@ export async function withAdministration<T>(
   }
 }
 
-async function connected(path: string) {
+/** @returns null - nobody listens there */
+export async function connected(path: string) {
   try {
     return await connectAdministration(path)
   } catch (error) {

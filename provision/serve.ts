@@ -1,22 +1,16 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { type KeystoreProcess, type KeystoreProgram, startKeystore } from './keystore-process.ts'
+import { type KeystoreProcess, type KeystoreProgram, type KeystoreSockets, startKeystore } from './keystore-process.ts'
 
 /** A role of the provider besides the keystore: what it opens stays open until it is closed. */
 export type Role = {
-  name: string
-  /** @param paths - the keystore's sockets; it may be started anew behind them at any time */
-  open(paths: {
-    release: string
-    administration: string
-    login: string
-  }): Promise<{ address: string; close(): Promise<void> }>
+  /** @param sockets - the keystore's; it may be started anew behind them at any time */
+  open(sockets: KeystoreSockets): Promise<{ addresses: Address[]; close(): Promise<void> }>
 }
+type Address = { name: string; address: string }
 
-export type Provider = {
-  keystore: { processId: number; release: string; administration: string; login: string }
-  roles: { name: string; address: string }[]
-  close(): Promise<void>
-}
+/** Roles that are open. */
+export type Joined = { roles: Address[]; close(): Promise<void> }
+export type Provider = Joined & { keystore: { processId: number } & KeystoreSockets }
 
 const BACKOFF_MS_MIN = 100
 const BACKOFF_MS_MAX = 30_000
@@ -44,20 +38,33 @@ export async function openProvider(program: KeystoreProgram, roles: readonly Rol
     }
   }
   const watched = watch()
-  const opened: { name: string; address: string; close(): Promise<void> }[] = []
-  const close = async (): Promise<void> => {
-    for (const role of opened.toReversed()) await role.close()
+  const end = async (): Promise<void> => {
     closing.abort()
     await keystore.close()
     await watched
   }
   try {
-    for (const role of roles) opened.push({ name: role.name, ...(await role.open(first)) })
+    const opened = await joinProvider(first, roles)
+    return { keystore: first, roles: opened.roles, close: () => opened.close().finally(end) }
+  } catch (error) {
+    await end()
+    throw error
+  }
+}
+
+/** Roles alone: the keystore is another's, and may come and go. */
+export async function joinProvider(sockets: KeystoreSockets, roles: readonly Role[]): Promise<Joined> {
+  const opened: { addresses: Address[]; close(): Promise<void> }[] = []
+  const close = async (): Promise<void> => {
+    for (const role of opened.toReversed()) await role.close()
+  }
+  try {
+    for (const role of roles) opened.push(await role.open(sockets))
   } catch (error) {
     await close()
     throw error
   }
-  return { keystore: first, roles: opened.map(({ name, address }) => ({ name, address })), close }
+  return { roles: opened.flatMap(({ addresses }) => addresses), close }
 }
 
 async function again(program: KeystoreProgram, failures: number, signal: AbortSignal): Promise<KeystoreProcess | null> {

@@ -51,14 +51,17 @@ export async function openFilesStore(options: FilesStoreOptions): Promise<Multip
   }
 }
 
-/** Files under `directory`: `incoming/<id>` until kept, then `blobs/<first two digits>/<id>`. Both directories are the caller's to make. */
-export function fileBlobs(directory: string): Blobs {
+/**
+ * Files under `directory`: `incoming/<id>` until kept, then `blobs/<first two digits>/<id>`. Both directories are the caller's to make.
+ * @param newId - of hex digits, each another
+ */
+export function fileBlobs(directory: string, newId = () => randomBytes(16).toString('hex')): Blobs {
   const pace = new Pace()
   const incoming = (blob: string) => join(directory, 'incoming', blob)
   const kept = (blob: string) => join(directory, 'blobs', blob.slice(0, 2), blob)
   return {
     async write(body) {
-      const blob = randomBytes(16).toString('hex')
+      const blob = newId()
       try {
         return { blob, size: await writeStreamDurable(incoming(blob), body, 0o600) }
       } catch (error) {

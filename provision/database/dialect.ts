@@ -1,6 +1,7 @@
 import { chmodSync, closeSync, openSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import { type Dialect, type QueryExecutorProvider, type RawBuilder, SqliteDialect, sql } from 'kysely'
+import { sharedDialect } from './shared-file.ts'
 
 /** What differs between the databases that we run on, all of it: queries and migrations use nothing else of their own. */
 export type DatabaseKind = {
@@ -26,9 +27,35 @@ export type Survives = 'power-cut' | 'kill'
 
 /** A file of this process alone, 0600. */
 export function sqliteFile(path: string, survives: Survives = 'power-cut'): DatabaseKind {
-  // made here, so that it is never readable by others, not even for a moment
+  const database = openFile(path, survives)
+  return { dialect: dialectOf(database), ...SQLITE }
+}
+
+/** A file, 0600, that other processes of this machine open in the same way. On a local file system: the log is in shared memory. */
+export function sharedSqliteFile(path: string): DatabaseKind {
+  const database = openFile(path, 'power-cut')
+  let turn: Database.Database | undefined
+  try {
+    // from here on it is waited for without holding up this process
+    database.pragma('busy_timeout = 0')
+    makePrivate(`${path}-turn`)
+    turn = new Database(`${path}-turn`, { timeout: 0 })
+    return { dialect: sharedDialect(dialectOf(database), turn), ...SQLITE }
+  } catch (error) {
+    turn?.close()
+    database.close()
+    throw error
+  }
+}
+
+/** Made here, so that it is never readable by others, not even for a moment. */
+function makePrivate(path: string): void {
   closeSync(openSync(path, 'a', 0o600))
   chmodSync(path, 0o600)
+}
+
+function openFile(path: string, survives: Survives): Database.Database {
+  makePrivate(path)
   const database = new Database(path, { timeout: LOCKED_MS_MAX })
   try {
     database.pragma('journal_mode = WAL')
@@ -39,10 +66,14 @@ export function sqliteFile(path: string, survives: Survives = 'power-cut'): Data
     database.pragma('cache_size = -8192')
     // pages: what many transactions touch is moved from the log into the file once for all of them
     database.pragma(`wal_autocheckpoint = ${survives === 'kill' ? 16_384 : 4096}`)
+    return database
   } catch (error) {
     database.close()
     throw error
   }
+}
+
+function dialectOf(database: Database.Database): Dialect {
   const statements = new Map<string, Database.Statement>()
   const prepare = (text: string): Database.Statement => {
     const known = statements.get(text)
@@ -52,13 +83,14 @@ export function sqliteFile(path: string, survives: Survives = 'power-cut'): Data
     if (statements.size < STATEMENTS_MAX) statements.set(text, statement)
     return statement
   }
-  return {
-    dialect: new SqliteDialect({ database: { prepare, close: () => void database.close() } }),
-    bytes: sql`blob`,
-    wholeNumber: sql`integer`,
-    fraction: sql`real`,
-    tableEnd: sql`strict`,
-  }
+  return new SqliteDialect({ database: { prepare, close: () => void database.close() } })
+}
+
+const SQLITE: Omit<DatabaseKind, 'dialect'> = {
+  bytes: sql`blob`,
+  wholeNumber: sql`integer`,
+  fraction: sql`real`,
+  tableEnd: sql`strict`,
 }
 
 /** What is deleted meanwhile keeps its bytes till their place is used again: for what is no secret, to write it over is work for nothing. */

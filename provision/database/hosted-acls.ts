@@ -14,8 +14,11 @@ export type HostedAclTables = {
   }
   acl_generations: { id: string; generation: number; acl: string }
   /** written and not yet in force everywhere: the authority says which of them became it */
-  staged_acls: { object_id: string; bucket: string; key: Buffer; row: string }
+  staged_acls: StagedRow
 }
+
+/** `holder`: the process that is at it */
+export type StagedRow = { object_id: string; bucket: string; key: Buffer; row: string; holder: string }
 
 export async function addAclObjects(database: Kysely<unknown>, kind: DatabaseKind): Promise<void> {
   const { bytes, wholeNumber, tableEnd } = kind

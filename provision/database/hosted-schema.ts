@@ -2,6 +2,7 @@ import { type Kysely, sql, type Transaction } from 'kysely'
 import type { DatabaseKind } from './dialect.ts'
 import { addAclObjects, type HostedAclTables } from './hosted-acls.ts'
 import { addGenerations } from './hosted-generations.ts'
+import { addProcesses } from './hosted-processes.ts'
 import { addResumables, type ResumableRow } from './hosted-resumables.ts'
 import { addUsage, type HostedUsageTables } from './hosted-usage.ts'
 import type { Migrations } from './open.ts'
@@ -50,7 +51,8 @@ export type HostedSchema = {
   usage: HostedUsageTables['usage']
   stored: HostedUsageTables['stored']
   quotas: HostedUsageTables['quotas']
-  sequences: { name: 'generation'; last: number }
+  /** `generation`: the last that was given; `quotas`: goes up with each change of them */
+  sequences: { name: 'generation' | 'quotas'; last: number }
   /** how far the batches of an intake have come: each is taken once */
   intakes: { origin: string; position: number }
 }
@@ -124,6 +126,7 @@ export const hostedMigrations: Migrations = kind => ({
   '0004-generations': { up: (database: Kysely<unknown>) => addGenerations(database, kind) },
   '0005-usage': { up: (database: Kysely<unknown>) => addUsage(database, kind) },
   '0006-resumables': { up: (database: Kysely<unknown>) => addResumables(database, kind) },
+  '0007-processes': { up: addProcesses },
 })
 
 async function first(database: Kysely<unknown>, kind: DatabaseKind): Promise<void> {

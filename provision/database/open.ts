@@ -1,4 +1,4 @@
-import { Kysely } from 'kysely'
+import { Kysely, sql } from 'kysely'
 import { type Migration, Migrator } from 'kysely/migration'
 import type { DatabaseKind } from './dialect.ts'
 
@@ -17,7 +17,7 @@ export function connectDatabase<Schema>(kind: DatabaseKind): Kysely<Schema> {
 export async function openDatabase<Schema>(kind: DatabaseKind, migrations: Migrations): Promise<Kysely<Schema>> {
   const database = connectDatabase<Schema>(kind)
   try {
-    const migrator = new Migrator({ db: database, provider: { getMigrations: async () => migrations(kind) } })
+    const migrator = migratorOf(database, kind, migrations)
     const { error, results } = await migrator.migrateToLatest()
     if (error !== undefined) {
       const failed = results?.find(each => each.status === 'Error')?.migrationName ?? 'before the first one'
@@ -28,4 +28,28 @@ export async function openDatabase<Schema>(kind: DatabaseKind, migrations: Migra
     await database.destroy()
     throw error
   }
+}
+
+/**
+ * Opens a database that others have open, too: its schema is not touched.
+ * @returns null - it is an older one's, or a newer one's
+ */
+export async function joinDatabase<Schema>(kind: DatabaseKind, migrations: Migrations): Promise<Kysely<Schema> | null> {
+  const database = connectDatabase<Schema>(kind)
+  try {
+    const known = await migratorOf(database, kind, migrations).getMigrations()
+    const { count } = await sql<{ count: number }>`select count(*) as count from kysely_migration`
+      .execute(database)
+      .then(({ rows: [row] }) => row ?? { count: 0 })
+    if (count === known.length && known.every(each => each.executedAt !== undefined)) return database
+    await database.destroy()
+    return null
+  } catch (error) {
+    await database.destroy()
+    throw error
+  }
+}
+
+function migratorOf<Schema>(db: Kysely<Schema>, kind: DatabaseKind, migrations: Migrations): Migrator {
+  return new Migrator({ db, provider: { getMigrations: async () => migrations(kind) } })
 }

@@ -92,9 +92,23 @@ export async function putAclObject(
     terms: Terms
   },
 ): Promise<{ record: ObjectRecord; dead: string[] }> {
-  const { row, document, coreHeader, keepBody, check, terms } = given
-  const { database } = shelf
   requireSignedDocument(proof)
+  const { object_id } = given.row
+  shelf.staging.add(object_id)
+  try {
+    return await stageAndPut(shelf, release, proof, given)
+  } finally {
+    shelf.staging.delete(object_id)
+  }
+}
+
+async function stageAndPut(
+  shelf: Shelf,
+  release: KeyRelease,
+  proof: Uint8Array,
+  { row, document, coreHeader, keepBody, check, terms }: Parameters<typeof putAclObject>[3],
+): Promise<{ record: ObjectRecord; dead: string[] }> {
+  const { database, members } = shelf
   await database.transaction().execute(async change => {
     await check(change)
     await requireTerms(change, row, terms)
@@ -103,7 +117,7 @@ export async function putAclObject(
     const staged: Staged = { ...plain, envelope: envelope.toString('base64'), binding: binding.toString('base64') }
     await change
       .insertInto('staged_acls')
-      .values({ object_id: row.object_id, bucket: row.bucket, key, row: JSON.stringify(staged) })
+      .values({ object_id: row.object_id, bucket: row.bucket, key, row: JSON.stringify(staged), holder: members.own })
       .execute()
   })
   const object = storedObject(row, coreHeader)
@@ -142,13 +156,18 @@ async function show(
   return placeObject(change, ledger, row)
 }
 
-/** Rolls forward what the authority has put into force, and takes back what it has not (rule 44). */
+/**
+ * Rolls forward what the authority has put into force, and takes back what it has not (rule 44): of processes that died, and of this one what
+ * it could not ask about. What a process is at is left to it.
+ */
 export async function finishStaged(shelf: Shelf, release: KeyRelease): Promise<void> {
-  for (;;) {
-    const next = await shelf.database.selectFrom('staged_acls').select('object_id').limit(1).executeTakeFirst()
-    if (next === undefined) return
-    await settle(shelf, release, next.object_id)
-  }
+  const { database, members, staging } = shelf
+  const all = await database.selectFrom('staged_acls').select(['object_id', 'holder']).execute()
+  if (all.every(each => staging.has(each.object_id))) return
+  await members.alone(async isGone => {
+    for (const { object_id, holder } of all)
+      if (holder === members.own ? !staging.has(object_id) : isGone(holder)) await settle(shelf, release, object_id)
+  })
 }
 
 async function settle(shelf: Shelf, release: KeyRelease, objectId: string): Promise<void> {

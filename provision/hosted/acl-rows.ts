@@ -86,7 +86,7 @@ export async function recordGeneration(
 }
 
 /** Where the reference leads, as it is shown: `bucket/object#generation`; null: nowhere any more. */
-export async function shownReference(database: Database, text: string): Promise<string | null> {
+export async function shownReference(database: Database | Change, text: string): Promise<string | null> {
   const bound = parseBoundAcl(text)
   if (bound.kind === 'own') return null
   const row = await aclRow(database, bound.id)

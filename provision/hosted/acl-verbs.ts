@@ -1,9 +1,10 @@
-import { type Acl, NO_ENTRIES, R, RA, W, WA } from '../../access/acl/acl.ts'
+import { type Acl, NO_ENTRIES, RA, W, WA } from '../../access/acl/acl.ts'
 import { NO_WISH } from '../../access/precondition.ts'
 import type { KeyRelease } from '../../format/release.ts'
 import type { AclStore, AclTarget, KeptAcl, Numbers } from '../../store/ability.ts'
 import { StoreError } from '../../store/object-store.ts'
-import type { Database, ObjectRow } from '../database/hosted-schema.ts'
+import type { Change, Database, ObjectRow } from '../database/hosted-schema.ts'
+import { inOneMoment } from '../database/shared-file.ts'
 import { namedObject, requireSignedDocument } from './acl-objects.ts'
 import { aclObjectAt, effectiveAcl, moveReference, referenceIn, shownReference } from './acl-rows.ts'
 import { judgeTerms, type Terms } from './generations.ts'
@@ -29,18 +30,30 @@ export type AclVerbs = Pick<AclStore, 'getAcl' | 'setAcl' | 'referrers'>
 export function aclVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCaller): AclVerbs {
   const { database, decision } = shelf
   const shown = async (owner: string | null, text: string): Promise<KeptAcl> => {
-    const acl = await effectiveAcl(database, text)
+    const { acl, reference } = await inOneMoment(database, async at => ({
+      acl: await effectiveAcl(at, text),
+      reference: referenceIn(text) === null ? null : await shownReference(at, text),
+    }))
     const ids = [...new Set([...(owner === null ? [] : [owner]), ...idsIn(acl ?? NO_ENTRIES)])]
     const names = await asked(release.names(ids))
     const known = ids.flatMap((id, at): [string, string][] => {
       const name = names[at] ?? null
       return name === null ? [] : [[id, name]]
     })
-    const reference = referenceIn(text) === null ? null : await shownReference(database, text)
     return { owner, acl: acl ?? NO_ENTRIES, names: new Map(known), reference, dangling: acl === null }
   }
+  /** Bucket and object, if the caller has the right to the ACL that is meant; no object: if the caller may list. */
+  const found = (bucket: string, key: string | null, right: typeof RA | typeof WA) =>
+    inOneMoment(database, async at => {
+      const home = await findBucket(at, bucket)
+      const row = key === null ? undefined : await findObject(at, bucket, key)
+      if (row !== undefined) {
+        if (!allows(await objectResource(at, home, row), caller, right, decision)) throw denied()
+      } else if (key !== null) await judgeRead(at, home, undefined, caller)
+      else if (!allows(await bucketResource(at, home), caller, right, decision)) throw denied()
+      return { home, row }
+    })
   const setBucketAcl = async (home: BucketRow, of: AclTarget['of'], document: Uint8Array): Promise<Numbers> => {
-    if (!allows(await bucketResource(database, home), caller, WA, decision)) throw denied()
     const { proof } = requireKnown(caller)
     if (document.length > 0) requireSignedDocument(proof)
     const named = await namedObject(database, proof)
@@ -62,31 +75,22 @@ export function aclVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCaller)
   }
   return {
     async getAcl({ bucket, key, of }) {
-      const home = await findBucket(database, bucket)
+      const { home, row } = await found(bucket, key, RA)
       if (key === null) {
-        if (!allows(await bucketResource(database, home), caller, RA, decision)) throw denied()
         const kept = await shown(home.owner, of === 'acl' ? home.acl : (home.default_acl ?? ''))
         return { ...kept, metageneration: metagenerationOf(home) }
       }
-      const row = await findObject(database, bucket, key)
-      if (row === undefined) {
-        await judgeRead(database, home, undefined, caller)
-        return null
-      }
-      if (!allows(await objectResource(database, home, row), caller, RA, decision)) throw denied()
+      if (row === undefined) return null
       const { generation, metageneration } = row
       return { ...(await shown(row.owner === '' ? null : row.owner, row.acl)), generation, metageneration }
     },
     async setAcl({ bucket, key, of }, document, options = {}) {
-      const home = await findBucket(database, bucket)
+      const { home, row } = await found(bucket, key, WA)
       if (key === null) return setBucketAcl(home, of, document)
-      const row = await findObject(database, bucket, key)
       if (row === undefined) {
-        if (!allows(await bucketResource(database, home), caller, R)) throw denied()
         judgeTerms(options, undefined)
         return null
       }
-      if (!allows(await objectResource(database, home, row), caller, WA, decision)) throw denied()
       const { proof } = requireKnown(caller)
       if (document.length > 0) requireSignedDocument(proof)
       // an overwrite from here on has another object, which this change does not touch
@@ -119,13 +123,16 @@ export function aclVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCaller)
       return { generation: row.generation, metageneration: bound.metageneration }
     },
     async referrers({ bucket, key, after, limit }) {
-      const home = await findBucket(database, bucket)
-      const row = await findObject(database, bucket, key)
       // who may change it or write it anew sees what it governs (rules 39, 41)
-      const may =
-        row !== undefined &&
-        (allows(await objectResource(database, home, row), caller, WA, decision) ||
-          allows(await bucketResource(database, home), caller, W))
+      const may = await inOneMoment(database, async at => {
+        const home = await findBucket(at, bucket)
+        const row = await findObject(at, bucket, key)
+        return (
+          row !== undefined &&
+          (allows(await objectResource(at, home, row), caller, WA, decision) ||
+            allows(await bucketResource(at, home), caller, W))
+        )
+      })
       if (!may) throw denied()
       const acl = await aclObjectAt(database, { bucket, key: keyBytes(key) })
       if (acl === undefined) throw new StoreError('invalid-state', `${bucket}/${key} is no ACL object`)
@@ -189,7 +196,7 @@ function idsIn(acl: Acl): string[] {
   return acl.entries.flatMap(({ scope }) => (scope.kind === 'user' || scope.kind === 'group' ? [scope.id] : []))
 }
 
-export function findObject(database: Database, bucket: string, key: string) {
+export function findObject(database: Database | Change, bucket: string, key: string) {
   return database
     .selectFrom('objects')
     .selectAll()

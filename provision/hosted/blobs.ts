@@ -18,19 +18,28 @@ export type AdoptingBlobs = Blobs & {
   pathOf(blob: string): string | null
 }
 
-export async function openAdoptingBlobs(directory: string): Promise<AdoptingBlobs> {
+const NAME_DIGITS = 8
+
+/** The process that wrote it: blobs of older versions bear the name of none. */
+export function writerOf(blob: string): string {
+  return blob.slice(-NAME_DIGITS)
+}
+
+/** @param writer - this process, as 8 hex digits */
+export async function openAdoptingBlobs(directory: string, writer: string): Promise<AdoptingBlobs> {
+  const newId = (): string => randomBytes(12).toString('hex') + writer
   const incoming = join(directory, 'incoming')
   await makeDirectoryDurable(incoming, 0o700)
   await makeDirectoryDurable(join(directory, 'blobs'), 0o700)
   return {
-    ...fileBlobs(directory),
+    ...fileBlobs(directory, newId),
     pathOf(blob) {
       // as `fileBlobs` lays them out, kept and not kept
       const places = [join(directory, 'blobs', blob.slice(0, 2), blob), join(incoming, blob)]
       return places.find(each => existsSync(each)) ?? null
     },
     async adopt(path) {
-      const blob = randomBytes(16).toString('hex')
+      const blob = newId()
       const target = join(incoming, blob)
       try {
         // ioctl(FICLONE) or copy_file_range

@@ -7,6 +7,7 @@ import type { CopyStore, ObjectName } from '../../store/ability.ts'
 import { isKey } from '../../store/key.ts'
 import { type ObjectAttributes, StoreError } from '../../store/object-store.ts'
 import type { Database, ObjectRow, PartRow } from '../database/hosted-schema.ts'
+import { inOneMoment } from '../database/shared-file.ts'
 import { namedObject } from './acl-objects.ts'
 import { boundColumns } from './acl-rows.ts'
 import { findObject } from './acl-verbs.ts'
@@ -25,8 +26,10 @@ export function copyVerb(shelf: Shelf, release: KeyRelease, caller: BoundCaller)
   const { database } = shelf
   return {
     async copy(source, target, options) {
-      const home = await findBucket(database, source.bucket)
-      const row = await judgeRead(database, home, await findObject(database, source.bucket, source.key), caller)
+      const row = await inOneMoment(database, async at => {
+        const home = await findBucket(at, source.bucket)
+        return judgeRead(at, home, await findObject(at, source.bucket, source.key), caller)
+      })
       if (row === null) return null
       await requireBucket(database, target.bucket, caller, W)
       const { proof, principal } = requireKnown(caller)

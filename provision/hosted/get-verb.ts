@@ -6,10 +6,12 @@ import {
   type ObjectRead,
   type ObjectRecord,
   type ObjectStore,
+  StoreError,
   type Wanted,
   type WantedOf,
   wantedOf,
 } from '../../store/object-store.ts'
+import { inOneMoment } from '../database/shared-file.ts'
 import { type Found, findPinned, openObject } from './reading.ts'
 import { asked } from './release-fault.ts'
 import { allows, type BoundCaller, denied, findBucket, judgeRead } from './rights.ts'
@@ -27,19 +29,23 @@ export async function getObject(
   caller: BoundCaller,
   { bucket, key, wanted }: Look,
 ): Promise<ObjectRead | null> {
-  const found = await findPinned(shelf, bucket, keyBytes(key))
-  if (found === null) {
-    await judgeRead(shelf.database, await findBucket(shelf.database, bucket), undefined, caller)
-    return null
+  for (const replaced = onceReplaced(); ; ) {
+    const found = await findPinned(shelf, bucket, keyBytes(key))
+    if (found === null) {
+      await inOneMoment(shelf.database, async at => judgeRead(at, await findBucket(at, bucket), undefined, caller))
+      return null
+    }
+    const given = await freeing(found, async () => {
+      requireRead(found, caller)
+      const record = recordOf(found.row)
+      const chosen = wantedOf(wanted, record)
+      if (chosen !== 'nothing') return read(shelf, release, caller?.proof ?? null, found, record, chosen)
+      found.free()
+      return { record, body: new HeldBody(Buffer.alloc(0)) }
+    })
+    if (given !== null) return given
+    replaced(found)
   }
-  return freeing(found, async () => {
-    requireRead(found, caller)
-    const record = recordOf(found.row)
-    const chosen = wantedOf(wanted, record)
-    if (chosen !== 'nothing') return read(shelf, release, caller?.proof ?? null, found, record, chosen)
-    found.free()
-    return { record, body: new HeldBody(Buffer.alloc(0)) }
-  })
 }
 
 /**
@@ -48,15 +54,33 @@ export async function getObject(
  */
 export function getUnjudged(shelf: Shelf, release: KeyRelease, { proof, likely }: Unjudged): ObjectStore['get'] {
   return async (bucket, key, wanted) => {
-    const found = await findPinned(shelf, bucket, keyBytes(key))
-    if (found !== null && allows(found.resource, { proof, principal: likely }, R)) {
+    for (const replaced = onceReplaced(); ; ) {
+      const found = await findPinned(shelf, bucket, keyBytes(key))
+      if (found === null || !allows(found.resource, { proof, principal: likely }, R)) {
+        found?.free()
+        break
+      }
       const record = recordOf(found.row)
       const chosen = await freeing(found, async () => wantedOf(wanted, record))
-      if (chosen !== 'nothing') return read(shelf, release, proof, found, record, chosen)
+      if (chosen === 'nothing') {
+        found.free()
+        break
+      }
+      const given = await read(shelf, release, proof, found, record, chosen)
+      if (given !== null) return given
+      replaced(found)
     }
-    found?.free()
     const principal = await asked(release.authenticate(proof))
     return getObject(shelf, release, { proof, principal }, { bucket, key, wanted })
+  }
+}
+
+/** An object whose file is gone was replaced by another process; one that is still there is harmed. @throws StoreError "damaged" */
+function onceReplaced(): (found: Found) => void {
+  let before: string | null = null
+  return ({ row }) => {
+    if (row.object_id === before) throw new StoreError('damaged', `the file of object ${before} is missing`)
+    before = row.object_id
   }
 }
 
@@ -67,12 +91,12 @@ async function read(
   found: Found,
   record: ObjectRecord,
   chosen: ByteRange | 'all',
-): Promise<ObjectRead> {
+): Promise<ObjectRead | null> {
   const range = chosen === 'all' ? null : chosen
   const body = await openObject(shelf, release, proof, found, range, principal =>
     requireRead(found, proof === null || principal === null ? null : { proof, principal }),
   )
-  return { record, body }
+  return body === null ? null : { record, body }
 }
 
 function requireRead({ resource }: Found, caller: BoundCaller): void {

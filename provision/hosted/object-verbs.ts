@@ -1,6 +1,7 @@
 import { R, W } from '../../access/acl/acl.ts'
 import type { KeyRelease } from '../../format/release.ts'
 import type { ObjectStore } from '../../store/object-store.ts'
+import { inOneMoment } from '../database/shared-file.ts'
 import { dropAclObject } from './acl-objects.ts'
 import { removeObject } from './commit.ts'
 import { getObject } from './get-verb.ts'
@@ -23,14 +24,16 @@ export function objectVerbs(
   return {
     put: putVerb(shelf, release, caller, form),
     async head(bucket, key) {
-      const home = await findBucket(database, bucket)
-      const row = await database
-        .selectFrom('objects')
-        .select(RECORD_COLUMNS)
-        .where('bucket', '=', bucket)
-        .where('key', '=', keyBytes(key))
-        .executeTakeFirst()
-      const seen = await judgeRead(database, home, row, caller)
+      const seen = await inOneMoment(database, async at => {
+        const home = await findBucket(at, bucket)
+        const row = await at
+          .selectFrom('objects')
+          .select(RECORD_COLUMNS)
+          .where('bucket', '=', bucket)
+          .where('key', '=', keyBytes(key))
+          .executeTakeFirst()
+        return judgeRead(at, home, row, caller)
+      })
       return seen && recordOf(seen)
     },
     get: (bucket, key, wanted) => getObject(shelf, release, caller, { bucket, key, wanted }),

@@ -8,7 +8,7 @@ type Entry = { reader: Promise<BlobReader | null>; users: number; kept: boolean 
  *
  * @param most - descriptors that are kept while nobody reads; those in use come on top
  */
-export function openBlobs<Inner extends Blobs>(inner: Inner, most: number): Inner & { closeAll(): Promise<void> } {
+export function openBlobs<Inner extends Blobs>(inner: Inner, most: number): Inner & { closeAll: () => Promise<void> } {
   const entries = new Map<string, Entry>()
   const drop = async (blob: string, entry: Entry): Promise<void> => {
     if (entries.get(blob) === entry) entries.delete(blob)

@@ -11,6 +11,7 @@ import { slicesOf } from '../../store/pack/pack-reader.ts'
 import { SMALL_READ_BYTES } from '../../store/range-file.ts'
 import type { BodyRow, Change, Database, ObjectRow, PartRow } from '../database/hosted-schema.ts'
 import { joinedSeeker, seeker } from '../database/rows.ts'
+import { inOneMoment } from '../database/shared-file.ts'
 import { asked } from './release-fault.ts'
 import { denied, findBucket, type Home, objectResource } from './rights.ts'
 import { BODY_COLUMNS, OBJECT_COLUMNS, storedObject, storedPart } from './rows.ts'
@@ -30,9 +31,9 @@ type BodyPlace = Omit<BodyRow, 'refs'>
 /** Everything of an object that a read needs, its blobs pinned till `free`. */
 export type Found = { resource: Resource; row: ObjectRow; body: BodyPlace; free: () => void }
 
-/** Looks an object up and pins it, while nothing else can come to the database. */
+/** Looks an object up, all of it as it is at one moment, and pins it while nothing else of this process can come to the database. */
 export async function findPinned(shelf: Shelf, bucket: string, key: Buffer): Promise<Found | null> {
-  return shelf.database.connection().execute(async database => {
+  return inOneMoment(shelf.database, async database => {
     const row = await objectByName(database, bucket, key)
     if (row === undefined) return null
     const { blob, offset, length, core_header } = row
@@ -73,6 +74,7 @@ type Piece = { body: BodyPlace; key: Buffer; plaintextLength: number; range: Byt
  * Content of an object. The authority is asked before this resolves, so a refusal comes before the first byte.
  * @param range - null: all of it
  * @param judge - hears who signed the proof, as the authority says it; throws where the data is not for them
+ * @returns null - the object was replaced meanwhile, by another process: look it up again
  * @throws StoreError "forbidden" | "busy"; AccessError - the proof is none
  */
 export async function openObject(
@@ -82,7 +84,7 @@ export async function openObject(
   found: Found,
   range: ByteRange | null,
   judge: (principal: Principal | null) => void,
-): Promise<AsyncIterable<Uint8Array>> {
+): Promise<AsyncIterable<Uint8Array> | null> {
   const { row, body, free } = found
   const ask = async (parts: StoredObject[]): Promise<Buffer[]> => {
     const released = await asked(release.release({ proof, object: storedObject(row, body.core_header), parts }))
@@ -99,7 +101,7 @@ export async function openObject(
       const [key] = await ask([])
       if (key === undefined) throw denied()
       const piece = { body, key, plaintextLength: row.size, range: range ?? { first: 0, last: row.size - 1 } }
-      if (body.length > SMALL_READ_BYTES) return over(shelf, [piece], free)
+      if (body.length > SMALL_READ_BYTES) return await over(shelf, [piece], free)
       const held = await heldBody(shelf, piece)
       free()
       return held
@@ -113,7 +115,7 @@ export async function openObject(
       if (part === undefined || key === undefined) throw denied()
       return { body: part.body, key, plaintextLength: slice.part.plaintextLength, range: slice.range }
     })
-    return over(shelf, pieces, free)
+    return await over(shelf, pieces, free)
   } catch (error) {
     free()
     throw error
@@ -131,11 +133,12 @@ export async function partOf(database: Database, set: string, objectId: string) 
   return { row, body: await bodyOf(database, objectId) }
 }
 
-/** A small body by one read, opened whole. Wipes the key. */
-async function heldBody(shelf: Shelf, { body, key, plaintextLength, range }: Piece): Promise<HeldBody> {
+/** A small body by one read, opened whole. Wipes the key. @returns null - its file is gone */
+async function heldBody(shelf: Shelf, { body, key, plaintextLength, range }: Piece): Promise<HeldBody | null> {
   let reader: BlobReader | null = null
   try {
     reader = await readerOf(shelf, body)
+    if (reader === null) return null
     const bytes = await readFully(reader, body.offset, body.length)
     return new HeldBody(openHeldBody(bytes, key, body.core_header, plaintextLength, range))
   } catch (cause) {
@@ -146,10 +149,9 @@ async function heldBody(shelf: Shelf, { body, key, plaintextLength, range }: Pie
   }
 }
 
-async function readerOf(shelf: Shelf, body: BodyPlace): Promise<BlobReader> {
-  const reader = body.blob === null ? null : await shelf.blobs.open(body.blob)
-  if (reader === null) throw new StoreError('damaged', `blob ${body.blob} is missing`)
-  return reader
+/** @returns null - the file is gone */
+async function readerOf(shelf: Shelf, body: BodyPlace): Promise<BlobReader | null> {
+  return body.blob === null ? null : shelf.blobs.open(body.blob)
 }
 
 function damaged(body: BodyPlace, cause: unknown): unknown {
@@ -157,13 +159,34 @@ function damaged(body: BodyPlace, cause: unknown): unknown {
   return new StoreError('damaged', `object ${body.object_id}: ${cause.message}`, { cause })
 }
 
-/** The pieces one after another. Left early or never begun, it still wipes the keys and lets the blobs go. */
-function over(shelf: Shelf, pieces: Piece[], free: () => void): AsyncIterable<Uint8Array> {
-  const source = plaintext(shelf, pieces)
+/** Files of one object that are opened before its first byte: from then on another process may remove them. */
+const OPENED_MAX = 1000
+
+/**
+ * The pieces one after another. Left early or never begun, it still wipes the keys and lets the blobs go.
+ * @returns null - a file is gone; keys are wiped and blobs let go
+ */
+async function over(shelf: Shelf, pieces: Piece[], free: () => void): Promise<AsyncIterable<Uint8Array> | null> {
+  const readers: BlobReader[] = []
   const end = (): void => {
     for (const { key } of pieces) key.fill(0)
+    for (const reader of readers) reader.close().catch(() => undefined)
     free()
   }
+  try {
+    for (const { body } of pieces.slice(0, OPENED_MAX)) {
+      const reader = await readerOf(shelf, body)
+      if (reader === null) {
+        end()
+        return null
+      }
+      readers.push(reader)
+    }
+  } catch (error) {
+    end()
+    throw error
+  }
+  const source = plaintext(shelf, pieces, readers)
   const iterator: AsyncIterator<Uint8Array> = {
     async next() {
       try {
@@ -184,9 +207,11 @@ function over(shelf: Shelf, pieces: Piece[], free: () => void): AsyncIterable<Ui
   return new OwnBody({ [Symbol.asyncIterator]: () => iterator })
 }
 
-async function* plaintext(shelf: Shelf, pieces: Piece[]): AsyncGenerator<Uint8Array> {
-  for (const { body, key, plaintextLength, range } of pieces) {
-    const reader = await readerOf(shelf, body)
+/** @param readers - of the first pieces; each is closed when its piece is read */
+async function* plaintext(shelf: Shelf, pieces: Piece[], readers: BlobReader[]): AsyncGenerator<Uint8Array> {
+  for (const [at, { body, key, plaintextLength, range }] of pieces.entries()) {
+    const reader = readers[at] ?? (await readerOf(shelf, body))
+    if (reader === null) throw new StoreError('damaged', `blob ${body.blob} is missing`)
     try {
       const read = (offset: number, length: number) =>
         readFully(reader, body.offset + offset, Math.min(length, body.length - offset))

@@ -4,6 +4,7 @@ import type { Principal } from '../../format/release.ts'
 import { StoreError } from '../../store/object-store.ts'
 import type { Change, Database, HostedSchema } from '../database/hosted-schema.ts'
 import { seeker } from '../database/rows.ts'
+import { inOneMoment } from '../database/shared-file.ts'
 import { effectiveAcl } from './acl-rows.ts'
 import type { RecordRow } from './rows.ts'
 
@@ -72,9 +73,11 @@ export async function requireBucket(
   caller: BoundCaller,
   right: Right,
 ): Promise<BucketRow> {
-  const row = await findBucket(database, bucket)
-  if (!allows(await bucketResource(database, row), caller, right)) throw denied()
-  return row
+  return inOneMoment(database, async at => {
+    const row = await findBucket(at, bucket)
+    if (!allows(await bucketResource(at, row), caller, right)) throw denied()
+    return row
+  })
 }
 
 /** Known callers only. @throws StoreError "forbidden" */
@@ -84,7 +87,7 @@ export function requireKnown(caller: BoundCaller): NonNullable<BoundCaller> {
 }
 
 /**
- * What the caller may see of an object: null when it is not there and the caller may list.
+ * Call it where what was read of bucket and object is of the same moment. What the caller may see of an object: null when it is not there and the caller may list.
  * @throws StoreError "forbidden" - also for a missing object, to whom may not list: nothing is learned by asking
  */
 export async function judgeRead<Row extends ObjectRights>(

@@ -1,8 +1,6 @@
 import type { Login } from '../../format/login.ts'
 import type { KeyRelease } from '../../format/release.ts'
-import { StoreError } from '../../store/object-store.ts'
 import { type Face, s3Face } from '../../store/s3/face.ts'
-import { finishStaged } from './acl-objects.ts'
 import { boundStore, type HostedStore } from './bound-store.ts'
 import { hostedGate } from './gate.ts'
 import { getUnjudged, type Unjudged } from './get-verb.ts'
@@ -13,10 +11,11 @@ import { type Registration, registrationOf } from './registration.ts'
 import { sweepResumables } from './resumable-sweep.ts'
 import type { BoundCaller } from './rights.ts'
 import { openShelf } from './shelf.ts'
+import { finish, upkeepOf } from './upkeep.ts'
 import { openUsage, type Usage } from './usage/usage.ts'
 
 export type HostedConfig = {
-  /** holds hosted.sqlite and the blobs; of this process alone */
+  /** holds hosted.sqlite and the blobs; processes of this machine may share it */
   directory: string
   /** shown as the region; callers may sign for any */
   region: string
@@ -53,16 +52,13 @@ export async function openHosted(
   const { directory, clock, region, hostSuffix, readersSeeAcl = false, log = null, onError } = config
   const shelf = await openShelf({ directory, clock, decision: { readersSeeAcl } })
   try {
-    // what a crash left between the authority and the tables
     await sweepResumables(shelf)
-    await finishStaged(shelf, release)
+    await finish(shelf, release)
   } catch (error) {
-    // the authority is away: until it is asked again both decide by what they know, and both must say yes
-    if (!(error instanceof StoreError && error.fault === 'busy')) {
-      await shelf.close()
-      throw error
-    }
+    await shelf.close()
+    throw error
   }
+  const upkeep = upkeepOf(shelf, release, error => onError(error, 'of the upkeep'))
   const usage = await openUsage(shelf.database, shelf.ledger, { log, onError: error => onError(error, 'usage') })
   const store = (caller: BoundCaller) => boundStore(shelf, release, caller)
   const formStore = (form: Uint8Array) => boundStore(shelf, release, null, form)
@@ -80,6 +76,6 @@ export async function openHosted(
     store,
     registration: registrationOf(shelf),
     usage,
-    close: () => usage.close().finally(() => shelf.close()),
+    close: () => upkeep.close().finally(usage.close).finally(shelf.close),
   }
 }

@@ -1,22 +1,25 @@
 import { join } from 'node:path'
 import { type DecisionSettings, USUAL_DECISION } from '../../access/acl/decide.ts'
 import { makeDirectoryDurable } from '../../store/durable.ts'
-import { lockDirectory } from '../../store/lock.ts'
-import { sqliteFile } from '../database/dialect.ts'
-import { type Database, type HostedSchema, hostedMigrations } from '../database/hosted-schema.ts'
-import { openDatabase } from '../database/open.ts'
-import { type AdoptingBlobs, openAdoptingBlobs } from './blobs.ts'
+import { shareDirectory } from '../../store/lock.ts'
+import type { Database } from '../database/hosted-schema.ts'
+import { type AdoptingBlobs, openAdoptingBlobs, writerOf } from './blobs.ts'
+import { joinMembers, type Members } from './members.ts'
 import { openBlobs } from './open-blobs.ts'
+import { joinTables, updateTables } from './tables.ts'
 import { openQuotas } from './usage/quotas.ts'
 import type { Ledger } from './usage/stored.ts'
 
 /**
  * What all callers' stores share: records in SQL, bodies in blobs.
  *
- *     hosted.sqlite   incoming/<id>   blobs/<first two digits>/<id>   lock.sqlite
+ *     hosted.sqlite   incoming/<id>   blobs/<first two digits>/<id>   members/<process>   lock.sqlite
  *
  * Write order of a body: blob written and synced; the transaction that names it (the commit point); the blob kept. So after a crash
  * `incoming` holds what the tables know, which is kept, and what they do not, which is removed.
+ *
+ * Several processes may have the directory open, each with a shelf of its own. Nothing that another may change is kept in memory; what a
+ * process that died has left, the next that looks clears away.
  */
 export type Shelf = {
   database: Database
@@ -26,17 +29,24 @@ export type Shelf = {
   decision: DecisionSettings
   /** what is stored, and may be */
   ledger: Ledger
+  members: Members
+  /** ACL objects that this process is at, by object id */
+  staging: Set<string>
   /** Blobs of a body that is being read: they outlive its record till `free`. Call it while the database connection is held. */
   pin(blobs: string[]): () => void
   /** Removes blobs that a committed change has marked dead; those that are read go with their last reader. */
   bury(blobs: string[]): Promise<void>
+  /** Clears away what processes left that died; nothing, while another is at it. */
+  recover(): Promise<void>
+  /** Files that nobody reads are closed: another process may have removed them. */
+  letGo(): Promise<void>
   close(): Promise<void>
 }
 
 /** Descriptors that stay open while nobody reads. */
 const OPEN_BLOBS_MAX = 128
 
-/** @throws StoreError "busy" - another process holds the directory */
+/** @throws StoreError "busy" - another process holds the directory for itself, or is of another version */
 export async function openShelf(options: {
   directory: string
   clock: () => Date
@@ -44,26 +54,35 @@ export async function openShelf(options: {
 }): Promise<Shelf> {
   const { directory, clock, decision = USUAL_DECISION } = options
   await makeDirectoryDurable(directory, 0o700)
-  const lock = lockDirectory(directory)
+  const path = join(directory, 'hosted.sqlite')
+  await updateTables(directory, path)
+  const lock = shareDirectory(directory)
   let database: Database | undefined
+  let members: Members | undefined
   try {
-    const blobs = openBlobs(await openAdoptingBlobs(directory), OPEN_BLOBS_MAX)
-    database = await openDatabase<HostedSchema>(sqliteFile(join(directory, 'hosted.sqlite')), hostedMigrations)
-    await recover(database, blobs)
+    database = await joinTables(directory, path)
+    members = await joinMembers(directory)
+    const blobs = openBlobs(await openAdoptingBlobs(directory, members.own), OPEN_BLOBS_MAX)
     const ledger = { quotas: await openQuotas(database), now: () => clock().getTime() }
-    return shelfOf({ database, blobs, clock, decision, ledger }, () => blobs.closeAll().finally(lock.close))
+    const parts = { database, blobs, clock, decision, ledger, members }
+    const leave = members.leave
+    const shelf = shelfOf(parts, blobs.closeAll, () => blobs.closeAll().finally(leave).finally(lock.close))
+    await shelf.recover()
+    return shelf
   } catch (error) {
     await database?.destroy()
+    await members?.leave()
     lock.close()
     throw error
   }
 }
 
 function shelfOf(
-  parts: Pick<Shelf, 'database' | 'blobs' | 'clock' | 'decision' | 'ledger'>,
+  parts: Pick<Shelf, 'database' | 'blobs' | 'clock' | 'decision' | 'ledger' | 'members'>,
+  letGo: () => Promise<void>,
   unlock: () => Promise<void>,
 ): Shelf {
-  const { database, blobs } = parts
+  const { database, blobs, members } = parts
   const readers = new Map<string, number>()
   const waiting = new Set<string>()
   let closing: Promise<void> | undefined
@@ -84,6 +103,11 @@ function shelfOf(
   }
   return {
     ...parts,
+    staging: new Set(),
+    letGo,
+    async recover() {
+      await members.alone(isGone => recover(database, blobs, isGone))
+    },
     pin(pinned) {
       for (const blob of pinned) readers.set(blob, (readers.get(blob) ?? 0) + 1)
       let free = false
@@ -109,8 +133,9 @@ function shelfOf(
 }
 
 /** What a crash left between the blob, the transaction and the move or removal after it. */
-async function recover(database: Database, blobs: AdoptingBlobs): Promise<void> {
+async function recover(database: Database, blobs: AdoptingBlobs, isGone: (process: string) => boolean): Promise<void> {
   for await (const blob of blobs.unkept()) {
+    if (!isGone(writerOf(blob))) continue
     const row = await database.selectFrom('blobs').select('state').where('id', '=', blob).executeTakeFirst()
     if (row?.state === 'live') await blobs.keep(blob)
     else await blobs.remove(blob)

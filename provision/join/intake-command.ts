@@ -1,11 +1,10 @@
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import type { Command } from 'commander'
-import { lockDirectory } from '../../store/lock.ts'
 import type { Report } from '../intake/report.ts'
 import type { Progress } from '../intake/work.ts'
-import { CONFIG_FILE, type CommonOptions, type Operator, stateOf } from '../operator.ts'
-import { openProvider } from '../serve.ts'
+import { type CommonOptions, type Operator, stateOf } from '../operator.ts'
 import { askIntake, intakeSocketPath } from './intake-socket.ts'
+import { withProvider } from './one-command.ts'
 import { storeRole } from './store-role.ts'
 import type { IntakeRequest } from './take-in.ts'
 
@@ -60,21 +59,17 @@ async function takeIn(operator: Operator, options: CommonOptions, request: Intak
   try {
     const answered = await askIntake(intakeSocketPath(state), request, show)
     if (answered !== null) return answered
-    const lock = lockDirectory(state)
-    try {
-      const onError = (message: string): void => void process.stderr.write(`sealift-provider: ${message}\n`)
-      const role = storeRole({ state, host: '127.0.0.1', port: null, log: null, onError })
-      const provider = await openProvider({ entry: operator.keystoreEntry, config: join(state, CONFIG_FILE) }, [role])
-      try {
+    const onError = (message: string): void => void process.stderr.write(`sealift-provider: ${message}\n`)
+    return await withProvider(
+      operator,
+      state,
+      [storeRole({ state, s3: null, sockets: ['intake'], onError })],
+      async () => {
         const report = await askIntake(intakeSocketPath(state), request, show)
         if (report === null) throw new Error('the intake station did not open')
         return report
-      } finally {
-        await provider.close()
-      }
-    } finally {
-      lock.close()
-    }
+      },
+    )
   } finally {
     if (process.stderr.isTTY) process.stderr.write('\r\u001b[K')
   }

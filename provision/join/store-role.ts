@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { listen } from '../../store/s3/listen.ts'
 import { connectAdministration } from '../admin-client.ts'
-import { openHosted } from '../hosted/serve.ts'
+import { type HostedConfig, openHosted } from '../hosted/serve.ts'
 import { openStation } from '../intake/intake.ts'
 import { openLogin } from '../login-client.ts'
 import { openRelease } from '../release-client.ts'
@@ -13,62 +13,75 @@ import { serveUsage, usageSocketPath } from './usage-socket.ts'
 
 export type StoreRoleOptions = {
   state: string
-  host: string
-  /** null: the store is open but not listened to, as a command of its own needs it */
-  port: number | null
-  /** a line of the activity log a request; null: none */
-  log: { path: string; keys: boolean } | null
+  /** the S3 face, with a line of the activity log a request where one is wanted; null: the store is open but not listened to */
+  s3: { host: string; port: number; log: { path: string; keys: boolean } | null } | null
+  /** what else this process answers: each socket is one process's */
+  sockets: readonly ('intake' | 'usage')[]
   onError: (message: string) => void
 }
 
 const REGION = 'us-east-1'
 const GRACE_SECONDS = 5
 
-/** The public store, and the intake station that fills it, in this process; keys are asked for over the keystore's socket. */
-export function storeRole(options: StoreRoleOptions): Role {
+/** The public store, the intake station that fills it, and what operators ask of both, in this process. */
+export function storeRole({ state, s3, sockets, onError }: StoreRoleOptions): Role {
   return {
-    name: 'hosted',
-    async open(paths) {
-      const { virtualHostSuffix, readersSeeAcl } = readInstallation(options.state)
-      const release = openRelease(paths.release)
-      const login = openLogin(paths.login)
-      const hosted = await openHosted(
-        {
-          directory: join(options.state, 'hosted'),
+    async open(keystore) {
+      const { virtualHostSuffix, readersSeeAcl } = readInstallation(state)
+      const closing: (() => unknown)[] = []
+      const close = async (): Promise<void> => {
+        for (const each of closing.splice(0).toReversed()) await each()
+      }
+      const opened = <T>(thing: T, end: (thing: T) => unknown): T => {
+        closing.push(() => end(thing))
+        return thing
+      }
+      try {
+        const release = opened(openRelease(keystore.release), each => each.close())
+        const login = opened(openLogin(keystore.login), each => each.close())
+        const config: HostedConfig = {
+          directory: join(state, 'hosted'),
           region: REGION,
           clock: () => new Date(),
-          onError: (error, id) =>
-            options.onError(`request ${id}: ${error instanceof Error ? error.message : String(error)}`),
+          onError: (error, id) => onError(`request ${id}: ${error instanceof Error ? error.message : String(error)}`),
           readersSeeAcl,
-          ...(options.log !== null && { log: options.log }),
+          ...(s3 !== null && s3.log !== null && { log: s3.log }),
           ...(virtualHostSuffix !== null && { hostSuffix: virtualHostSuffix }),
-        },
-        release,
-        login,
-      )
-      const station = await openStation(join(options.state, 'intake'))
-      const administer = () => connectAdministration(paths.administration)
-      const intake = await serveIntake(intakeSocketPath(options.state), (request, progress, signal) =>
-        takeDrivesIn({ directory: options.state, hosted, station, release, administer }, request, progress, signal),
-      )
-      const usage = await serveUsage(usageSocketPath(options.state), hosted)
-      // what rotates logs moves the file away and says so
-      const reopen = (): void => hosted.usage.reopenLog()
-      process.on('SIGHUP', reopen)
-      const listener =
-        options.port === null ? null : await listen({ face: hosted.face, host: options.host, port: options.port })
-      return {
-        address: listener?.url ?? intakeSocketPath(options.state),
-        async close() {
-          await listener?.close({ graceSeconds: GRACE_SECONDS })
-          process.off('SIGHUP', reopen)
-          await usage.close()
-          await intake.close()
-          await station.close()
-          await hosted.close()
-          release.close()
-          login.close()
-        },
+        }
+        const hosted = opened(await openHosted(config, release, login), each => each.close())
+        const addresses: { name: string; address: string }[] = []
+        if (sockets.includes('intake')) {
+          const station = opened(await openStation(join(state, 'intake')), each => each.close())
+          const administer = () => connectAdministration(keystore.administration)
+          const desk = { directory: state, hosted, station, release, administer }
+          const socket = intakeSocketPath(state)
+          opened(
+            await serveIntake(socket, (request, progress, signal) => takeDrivesIn(desk, request, progress, signal)),
+            each => each.close(),
+          )
+          addresses.push({ name: 'intake', address: socket })
+        }
+        if (sockets.includes('usage')) {
+          opened(await serveUsage(usageSocketPath(state), hosted), each => each.close())
+          addresses.push({ name: 'usage', address: usageSocketPath(state) })
+        }
+        if (s3 !== null) {
+          // what rotates logs moves the file away and says so
+          const reopen = (): void => hosted.usage.reopenLog()
+          process.on(
+            'SIGHUP',
+            opened(reopen, each => process.off('SIGHUP', each)),
+          )
+          const { host, port } = s3
+          const listener = opened(await listen({ face: hosted.face, host, port }), each =>
+            each.close({ graceSeconds: GRACE_SECONDS }),
+          )
+          addresses.unshift({ name: 'hosted', address: listener.url })
+        }
+        return { addresses, close }
+      } catch (error) {
+        await close()
+        throw error
       }
     },
   }

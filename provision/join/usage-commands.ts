@@ -1,12 +1,11 @@
 import type { IncomingMessage } from 'node:http'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
-import { lockDirectory } from '../../store/lock.ts'
 import { CommandFault } from '../command-fault.ts'
 import type { Quota } from '../hosted/usage/dimension.ts'
 import { parseAmount, parseDimension, parsePeriod, parseScope, quotaLine } from '../hosted/usage/spoken.ts'
-import { CONFIG_FILE, type CommonOptions, type Operator, stateOf, tell, withAdministration } from '../operator.ts'
-import { openProvider } from '../serve.ts'
+import { type CommonOptions, type Operator, stateOf, tell, withAdministration } from '../operator.ts'
+import { withProvider } from './one-command.ts'
 import { storeRole } from './store-role.ts'
 import { askUsage, usageSocketPath } from './usage-socket.ts'
 
@@ -123,19 +122,8 @@ async function withHosted<T>(operator: Operator, options: CommonOptions, work: (
     there.resume()
     return work(ask)
   }
-  const lock = lockDirectory(state)
-  try {
-    const onError = (message: string): void => void process.stderr.write(`sealift-provider: ${message}\n`)
-    const role = storeRole({ state, host: '127.0.0.1', port: null, log: null, onError })
-    const provider = await openProvider({ entry: operator.keystoreEntry, config: join(state, CONFIG_FILE) }, [role])
-    try {
-      return await work(ask)
-    } finally {
-      await provider.close()
-    }
-  } finally {
-    lock.close()
-  }
+  const onError = (message: string): void => void process.stderr.write(`sealift-provider: ${message}\n`)
+  return withProvider(operator, state, [storeRole({ state, s3: null, sockets: ['usage'], onError })], () => work(ask))
 }
 
 async function sound(asked: Promise<IncomingMessage>): Promise<string> {

@@ -67,6 +67,7 @@ export function meterOf(on: {
     const watched: Watched = {
       async admit(found) {
         admitted = found
+        await quotas.refresh()
         const user = found.principal?.id ?? ''
         if (user !== '') claims.push(...ofScope(quotas, 'user', user, user), ...ofScope(quotas, 'everybody', '', user))
         if (found.bucket !== null) {

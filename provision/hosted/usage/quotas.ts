@@ -1,9 +1,13 @@
 import { S3Error } from '../../../store/s3/fault.ts'
-import type { Database } from '../../database/hosted-schema.ts'
+import type { Change, Database, HostedSchema } from '../../database/hosted-schema.ts'
+import { seeker } from '../../database/rows.ts'
+import { inOneMoment } from '../../database/shared-file.ts'
 import { DIMENSIONS, PERIODS, type Quota, SCOPES, type Scope, whyNot } from './dimension.ts'
 
-/** What may be used. All of it is in memory: operators write few, and each request asks. */
+/** What may be used. All of it is in memory: operators write few, and each request asks; whether it still holds, the tables say. */
 export type Quotas = {
+  /** Looks whether another process has set one since, and takes that over. @param on - the transaction, within one */
+  refresh(on?: Database | Change): Promise<void>
   /** in the order given */
   of(scope: Scope, id: string): readonly Quota[]
   /** whether any is of this scope: where none is, nothing need be looked up */
@@ -17,40 +21,61 @@ export type Quotas = {
 
 const NONE: readonly Quota[] = []
 
+const sequence = seeker<HostedSchema['sequences']>('sequences', ['last'], ['name'])
+
 export async function openQuotas(database: Database): Promise<Quotas> {
   let all: Quota[] = []
   let byOwner = new Map<string, Quota[]>()
-  const load = async (): Promise<void> => {
-    const rows = await database.selectFrom('quotas').selectAll().orderBy('scope').orderBy('id').execute()
-    all = rows.map(quotaOf)
-    byOwner = Map.groupBy(all, nameOf)
-  }
-  await load()
+  let version = -1
+  const refresh = (on: Database | Change = database): Promise<void> =>
+    inOneMoment(on, async at => {
+      const last = (await sequence(at, 'quotas'))?.last ?? 0
+      if (last === version) return
+      const rows = await at.selectFrom('quotas').selectAll().orderBy('scope').orderBy('id').execute()
+      all = rows.map(quotaOf)
+      byOwner = Map.groupBy(all, nameOf)
+      version = last
+    })
+  /** In the transaction that changes one. */
+  const bump = (change: Change) =>
+    change
+      .updateTable('sequences')
+      .set(row => ({ last: row('last', '+', 1) }))
+      .where('name', '=', 'quotas')
+      .execute()
+  await refresh()
   return {
+    refresh,
     of: (scope, id) => byOwner.get(nameOf({ scope, id })) ?? NONE,
     any: scope => all.some(each => each.scope === scope),
     list: () => [...all],
     async set(quota) {
       const reason = whyNot(quota)
       if (reason !== null) throw new RangeError(`quota: ${reason}`)
-      await database
-        .insertInto('quotas')
-        .values(quota)
-        .onConflict(conflict =>
-          conflict.columns(['scope', 'id', 'dimension', 'period']).doUpdateSet({ amount: quota.amount }),
-        )
-        .execute()
-      await load()
+      await database.transaction().execute(async change => {
+        await change
+          .insertInto('quotas')
+          .values(quota)
+          .onConflict(conflict =>
+            conflict.columns(['scope', 'id', 'dimension', 'period']).doUpdateSet({ amount: quota.amount }),
+          )
+          .execute()
+        await bump(change)
+      }) // commit point: from here on it holds, in every process
+      await refresh()
     },
     async remove({ scope, id, dimension, period }) {
-      const gone = await database
-        .deleteFrom('quotas')
-        .where('scope', '=', scope)
-        .where('id', '=', id)
-        .where('dimension', '=', dimension)
-        .where('period', '=', period)
-        .executeTakeFirst()
-      await load()
+      const gone = await database.transaction().execute(async change => {
+        await bump(change)
+        return change
+          .deleteFrom('quotas')
+          .where('scope', '=', scope)
+          .where('id', '=', id)
+          .where('dimension', '=', dimension)
+          .where('period', '=', period)
+          .executeTakeFirst()
+      })
+      await refresh()
       return gone.numDeletedRows > 0n
     },
   }

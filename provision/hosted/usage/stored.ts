@@ -73,6 +73,7 @@ async function requireRoom(
   more: { objects: number; bytes: number },
   quotas: Quotas,
 ): Promise<void> {
+  await quotas.refresh(change)
   const applying = [
     ...quotas.of('bucket', bucket).map(quota => ({ quota, by: 'bucket', id: bucket }) as const),
     ...quotas.of('account', account).map(quota => ({ quota, by: 'account', id: account }) as const),

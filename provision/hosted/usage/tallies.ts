@@ -3,16 +3,19 @@ import type { HostedUsageTables, UsageRow } from '../../database/hosted-usage.ts
 import { type Flow, HOUR_MS, hourOf, periodOf, type Quota } from './dimension.ts'
 
 export type Tally = Omit<UsageRow, 'hour' | 'account' | 'byte_hours'>
-type Used = { from: number; amount: number; ready: Promise<void> | null }
+/** `lookedAt`: what other processes have written since is not in it */
+type Used = { from: number; lookedAt: number; amount: number; ready: Promise<void> | null }
 
 const COLUMN = { reads: 'reads', writes: 'writes', 'bytes-in': 'bytes_in', 'bytes-out': 'bytes_out' } as const
 const WAITING_MAX = 5000
 const USED_MAX = 50_000
+/** Other processes write as often. */
+const LOOK_MS = 5000
 const ROWS_AT_ONCE = 500
 
 /**
  * What was used, added up in memory and written by the hour. What is not written yet at a crash, at most the last seconds, is lost to the
- * record; nothing that a caller was told is.
+ * record; nothing that a caller was told is. What other processes count is seen here some seconds later.
  */
 export class Tallies {
   readonly #database: Database
@@ -43,12 +46,13 @@ export class Tallies {
   /** What of a quota's period is used by `id`, what is under way not counted. */
   async used(quota: Quota, id: string): Promise<{ amount: number; until: Date }> {
     const period = quota.period as 'hour' | 'day' | 'month'
-    const { from, to } = periodOf(period, this.#clock())
+    const now = this.#clock()
+    const { from, to } = periodOf(period, now)
     const name = usedName(quota, id)
     let used = this.#used.get(name)
-    if (used === undefined || used.from !== from) {
+    if (used === undefined || used.from !== from || Math.abs(now - used.lookedAt) > LOOK_MS) {
       // in this very turn: what ends from here on is added here, what ended before is written before the look
-      const fresh: Used = { from, amount: 0, ready: null }
+      const fresh: Used = { from, lookedAt: now, amount: 0, ready: null }
       used = fresh
       void this.write()
       const look = this.#last.then(async () => {

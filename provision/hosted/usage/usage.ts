@@ -27,6 +27,7 @@ export type UsageOptions = {
 }
 
 const WRITE_MS = 5000
+const REFRESH_MS = 1000
 const CARRY_MS = 60_000
 const accountByBucket = seeker<{ name: string; account: string }>('buckets', ['account'], ['name'])
 
@@ -45,6 +46,8 @@ export async function openUsage(
   }
   const timers = [
     setInterval(() => void tallies.write().catch(onError), WRITE_MS),
+    // those of addresses are asked before anything is read
+    setInterval(() => void quotas.refresh().catch(onError), REFRESH_MS),
     setInterval(() => void carryOver(database, clock()).catch(onError), CARRY_MS),
   ]
   for (const timer of timers) timer.unref()

@@ -7,6 +7,7 @@ import { boundStore } from '../../../provision/hosted/bound-store.ts'
 import { registrationOf } from '../../../provision/hosted/registration.ts'
 import { openShelf, type Shelf } from '../../../provision/hosted/shelf.ts'
 import type { RegisteredObject } from '../../../provision/hosted/taken.ts'
+import { lockDirectory } from '../../../store/lock.ts'
 import { HeldBody, leaveBody, StoreError } from '../../../store/object-store.ts'
 import { SMALL_READ_BYTES } from '../../../store/range-file.ts'
 import { pattern } from '../../store/contract/bodies.ts'
@@ -24,6 +25,7 @@ const open = async () => {
 }
 /** core header, and what a single segment adds to its plaintext */
 const OVERHEAD = 102 + 32
+const isBusy = (error: unknown) => error instanceof StoreError && error.fault === 'busy'
 const blobs = () =>
   readdirSync(join(directory, 'hosted', 'blobs')).flatMap(name => readdirSync(join(directory, 'hosted', 'blobs', name)))
 const put = (key: string, body: string | Buffer) =>
@@ -40,9 +42,27 @@ test.after.each(async () => {
   rmSync(directory, { recursive: true, force: true })
 })
 
-test('a directory is of one process', async () => {
+test('a directory is shared by those who open it as we do, and nobody has it for himself meanwhile', async () => {
+  const second = await openShelf({ directory: join(directory, 'hosted'), clock: () => new Date() })
+  assert.throws(() => lockDirectory(join(directory, 'hosted')), isBusy)
+  await second.close()
+  assert.throws(() => lockDirectory(join(directory, 'hosted')), isBusy)
+  await shelf.close()
+  const alone = lockDirectory(join(directory, 'hosted'))
   const fault = await openShelf({ directory: join(directory, 'hosted'), clock: () => new Date() }).catch(error => error)
-  assert.ok(fault instanceof StoreError && fault.fault === 'busy')
+  assert.ok(isBusy(fault))
+  alone.close()
+})
+
+test('a second process removes nothing that the first one is at', async () => {
+  const { blob } = await shelf.blobs.write(bytesOf('a body that no row names yet'))
+  const second = await openShelf({ directory: join(directory, 'hosted'), clock: () => new Date() })
+  assert.equal(readdirSync(join(directory, 'hosted', 'incoming')), [blob])
+  await shelf.close()
+  assert.is(await second.members.someGone(), false, 'one that left has nothing to clear away')
+  await second.recover()
+  assert.equal(readdirSync(join(directory, 'hosted', 'incoming')), [])
+  await second.close()
 })
 
 test('an upload whose transaction was lost leaves nothing after the next open', async () => {

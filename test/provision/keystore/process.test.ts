@@ -49,11 +49,10 @@ test.before(async () => {
   assert.is(made.code, 0, made.errors)
   provider = await openProvider(program, [
     {
-      name: 'counting',
       async open() {
         opened++
         return {
-          address: 'nowhere',
+          addresses: [{ name: 'counting', address: 'nowhere' }],
           async close() {
             closed++
           },

@@ -1,5 +1,4 @@
 import { hash, X509Certificate } from 'node:crypto'
-import { once } from 'node:events'
 import { chmodSync, existsSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
@@ -8,12 +7,10 @@ import { makeDirectoryDurable, writeFileDurable } from '../../store/durable.ts'
 import { lockDirectory } from '../../store/lock.ts'
 import { initialiseKeystore } from '../keystore-process.ts'
 import { CONFIG_FILE, type CommonOptions, type Operator, stateOf, tell, withAdministration } from '../operator.ts'
-import { openProvider } from '../serve.ts'
-import { storeRole } from './store-role.ts'
 
 type InitOptions = CommonOptions & { token?: string; name: string; hostSuffix?: string; readersSeeAcl?: boolean }
 
-export function servingCommands(program: Command, operator: Operator): void {
+export function authorityCommands(program: Command, operator: Operator): void {
   program
     .command('init')
     .option('--token <uri>', 'PKCS#11 URI with module-path and pin-source; SoftHSM in the state directory otherwise')
@@ -63,30 +60,6 @@ export function servingCommands(program: Command, operator: Operator): void {
       const shown = { ...(output === undefined ? { certificate } : { output }), caFingerprint: fingerprintOf(der) }
       tell(operator, options, shown, output === undefined ? [certificate.trimEnd()] : [`certificate  in ${output}`])
     })
-  program
-    .command('serve')
-    .option('--listen <host:port>', 'the hosted store', '127.0.0.1:9200')
-    .option('--log <file>', 'write a line of JSON a request; SIGHUP opens the file anew')
-    .option('--log-keys', 'with the names of objects in it')
-    .description('run the provider until it is interrupted; says on stdout, as JSON, what it listens on')
-    .addHelpText('after', '\nExample:\n  sealift-provider serve --state /srv/sealift')
-    .action(async (_: unknown, command: Command) => {
-      const options = command.optsWithGlobals<CommonOptions & { listen: string; log?: string; logKeys?: boolean }>()
-      const state = resolve(stateOf(operator, options))
-      const address = parseListen(options.listen, command)
-      const lock = lockDirectory(state)
-      try {
-        const onError = (message: string): void => void process.stderr.write(`sealift-provider: ${message}\n`)
-        const log = options.log === undefined ? null : { path: resolve(options.log), keys: options.logKeys === true }
-        const roles = [storeRole({ state, ...address, log, onError })]
-        const provider = await openProvider({ entry: operator.keystoreEntry, config: join(state, CONFIG_FILE) }, roles)
-        operator.write(`${JSON.stringify({ ready: true, keystore: provider.keystore, roles: provider.roles })}\n`)
-        await Promise.race((['SIGINT', 'SIGTERM'] as const).map(signal => once(process, signal)))
-        await provider.close()
-      } finally {
-        lock.close()
-      }
-    })
 }
 
 /** As `status` shows it. */
@@ -104,20 +77,3 @@ function configBytes(state: string, { token, name, hostSuffix, readersSeeAcl = f
   }
   return Buffer.from(`${JSON.stringify(config, null, 2)}\n`, 'utf8')
 }
-
-/** "host:port", ":port". Plain HTTP is for loopback; anything else stands behind a proxy that ends TLS, and says so. */
-function parseListen(text: string, command: Command): { host: string; port: number } {
-  const found = /^(\[[0-9a-fA-F:]+\]|[^:\s]*):(\d{1,5})$/.exec(text)
-  const port = Number(found?.[2])
-  if (found === null || port > 65_535)
-    return command.error(`error: --listen ${text}: want HOST:PORT or :PORT`, { exitCode: 2 })
-  const host = (found[1] ?? '').replace(/^\[|\]$/g, '')
-  if (host !== '' && !LOOPBACK.has(host))
-    return command.error(
-      `error: --listen ${text}: the store speaks plain HTTP on loopback only; put a proxy that ends TLS before it`,
-      { exitCode: 2 },
-    )
-  return { host: host === '' ? '127.0.0.1' : host, port }
-}
-
-const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost'])

@@ -138,7 +138,7 @@ async function reads(run: Run, port: number, crew: Account): Promise<Row[]> {
     const folder = String(Math.floor(at / 1000)).padStart(3, '0')
     return `own/d${folder}/f${String(at).padStart(7, '0')}`
   })
-  const shared = Array.from({ length: OWN.files }, (_, at) => millionKey((at * 49) % MILLION))
+  const shared = Array.from({ length: OWN.files }, (_, at) => millionKey(at))
   const of = (name: string, keys: string[]) => ({
     name,
     async round(): Promise<number> {

@@ -4,6 +4,7 @@ import { type BoundAcl, encodeBoundAcl, parseBoundAcl } from '../../access/acl/b
 import { type DecisionSettings, rightsOf, type Who } from '../../access/acl/decide.ts'
 import { AccessError } from '../../access/fault.ts'
 import { fulfils, isWish, NO_WISH, type Wish } from '../../access/precondition.ts'
+import type { Account } from '../../format/administration.ts'
 import { type ObjectContext, objectContextHash } from '../../format/context.ts'
 import {
   COMPOSITE,
@@ -18,13 +19,14 @@ import type { EpochKeys } from '../../format/epoch-key.ts'
 import { type AclInForce, encodeBinding, parseBinding, type StoredObject } from '../../format/release.ts'
 import type { KeystoreSchema } from '../database/keystore-schema.ts'
 import { seeker } from '../database/rows.ts'
-import type { Accounts, KnownAccount } from './accounts.ts'
+import type { Accounts } from './accounts.ts'
 import type { AclObjects } from './acl-objects.ts'
 import type { Buckets } from './buckets.ts'
 import { samePlace } from './coverage.ts'
 import { type Epochs, NO_JOB } from './epochs.ts'
 import type { Jobs } from './jobs.ts'
 import { Lru } from './lru.ts'
+import type { KnownKey, MasterKeys } from './master-keys.ts'
 import { isListed, openObjectKey } from './opening.ts'
 import { denied } from './refusal.ts'
 import { type Spending, spend } from './spent.ts'
@@ -35,7 +37,8 @@ export type Bound = {
   envelope: Envelope
   context: ObjectContext
   /** whose epoch it is under */
-  account: KnownAccount
+  account: Account
+  master: KnownKey
   /** user; null: nobody known */
   owner: string | null
   /** of the bucket that it lies in, when that is known here */
@@ -79,6 +82,7 @@ export function objectsOf(
   database: Kysely<KeystoreSchema>,
   on: {
     epochs: Epochs
+    masters: Pick<MasterKeys, 'usable'>
     accounts: Accounts
     users: Pick<Users, 'byId'>
     buckets: Pick<Buckets, 'find'>
@@ -87,7 +91,7 @@ export function objectsOf(
     clock: () => number
   },
 ): Objects {
-  const { epochs, accounts, users, buckets, jobs, aclObjects, clock } = on
+  const { epochs, masters, accounts, users, buckets, jobs, aclObjects, clock } = on
   // the ACL of a place, null where there is no row: this process alone writes them
   const rows = new Lru<string, string | null>(BINDINGS_CACHED_MAX)
   const rowOf = async (context: ObjectContext): Promise<string | null> => {
@@ -116,6 +120,7 @@ export function objectsOf(
       throw denied('said to be of another job than its epoch')
     const account = await accounts.byId(epoch.account)
     if (account === null || account.disabled) throw denied('its account is switched off')
+    const master = await masters.usable(epoch.master)
     if ((envelope.kind === PART) !== (stored.place.part !== undefined))
       throw denied('a part, and only a part, has a number')
     const context: ObjectContext = {
@@ -129,12 +134,13 @@ export function objectsOf(
     }
     const { owner, acl } = await live(context, stored, account)
     const bucketOwner = (await buckets.find(context.bucket))?.owner ?? null
-    return { envelope, context, account, owner, bucketOwner, acl, stored, keys: await epochs.keys(epoch) }
+    const keys = await epochs.keys(epoch)
+    return { envelope, context, account, master, owner, bucketOwner, acl, stored, keys }
   }
   const live = async (
     context: ObjectContext,
     stored: StoredObject,
-    account: KnownAccount,
+    account: Account,
   ): Promise<{ owner: string | null; acl: Acl | null }> => {
     let first: { owner: string; acl: string }
     if (context.job !== null) {

@@ -2,6 +2,7 @@ import { hash } from 'node:crypto'
 import { NO_ENTRIES as NONE, W } from '../../access/acl/acl.ts'
 import type { BoundAcl } from '../../access/acl/bound.ts'
 import type { DecisionSettings, Who } from '../../access/acl/decide.ts'
+import type { Account } from '../../format/administration.ts'
 import type { ObjectContext } from '../../format/context.ts'
 import {
   COMPOSITE,
@@ -15,7 +16,7 @@ import {
 import { sealMetadata } from '../../format/metadata.ts'
 import type { KeyRelease, ObjectPlace, WrapRequest } from '../../format/release.ts'
 import { decodeProof } from '../../format/request-proof.ts'
-import type { Accounts, KnownAccount } from './accounts.ts'
+import type { Accounts } from './accounts.ts'
 import { type AskedAcls, type Asking, anonymousObjectAcl, metagenerationWish } from './asked-acl.ts'
 import type { BucketRights } from './bucket-rights.ts'
 import type { Buckets } from './buckets.ts'
@@ -53,14 +54,14 @@ export function releaseVerbs(on: {
 }): Verbs {
   const { proofs, uploads, accounts, epochs, objects, buckets, bucketRights, askedAcls, decision } = on
 
-  const accountOf = async (id: string): Promise<KnownAccount> => {
+  const accountOf = async (id: string): Promise<Account> => {
     const account = await accounts.byId(id)
     if (account === null || account.disabled) throw denied('the account is gone or switched off')
     return account
   }
   /** A new envelope under the account's own epoch. */
   const sealFor = async (
-    owner: KnownAccount,
+    owner: Account,
     objectKey: Uint8Array,
     fields: Omit<EnvelopeFields, 'kekKind' | 'kekId' | 'job' | 'sealedMetadata'>,
     coreHeader: Uint8Array,
@@ -68,7 +69,7 @@ export function releaseVerbs(on: {
     binding: Buffer,
     metadata: Uint8Array,
   ): Promise<{ envelope: Buffer; context: ObjectContext }> => {
-    const { id, keys } = await epochs.current(owner)
+    const { id, keys } = await epochs.current(owner.id, owner.id)
     const { kind, objectId } = fields
     const sealedMetadata = sealMetadata(keys.metadataKey, { kind, objectId, job: NO_JOB, epoch: id }, metadata)
     const full = { ...fields, kekKind: KEYSTORE_KEK, kekId: id, job: NO_JOB, sealedMetadata } as const

@@ -1,4 +1,4 @@
-import { args, bytes, type Calls, count, flag, listOf, nullable, oneOf, record, text } from './codec.ts'
+import { args, bytes, type Calls, count, flag, listOf, nothing, nullable, oneOf, record, text } from './codec.ts'
 import { DESTRUCTION_FILE_LIMIT } from './destruction.ts'
 import { MEMBER_KINDS, type MemberKind } from './directory.ts'
 
@@ -8,6 +8,15 @@ import { MEMBER_KINDS, type MemberKind } from './directory.ts'
  * A key is named as `account/name` or by its id; an account's own by the account alone. `by`: who asks, for record and audit.
  */
 export interface KeyAdministration {
+  /** Makes a named key, which nobody may use yet. Fault `exists`. */
+  createKey(account: string, name: string): Promise<MasterKey>
+  /** Nothing under it is released from the answer on, till it is switched on again. Fault `refused`: an account's own. */
+  disableKey(key: string): Promise<void>
+  enableKey(key: string): Promise<void>
+  /** Who may use the key: have objects sealed under it, and read those that ACLs let him read. Counts at once. */
+  grantKey(key: string, kind: MemberKind, member: string): Promise<void>
+  /** Fault `not-found` */
+  revokeKey(key: string, kind: MemberKind, member: string): Promise<void>
   /** Every key of the account, its own first. */
   listKeys(account: string): Promise<MasterKey[]>
   /**
@@ -73,6 +82,11 @@ const key = record<MasterKey>({
 const file = bytes({ max: DESTRUCTION_FILE_LIMIT })
 
 export const KEY_CALLS: Calls<KeyAdministration> = {
+  createKey: { ask: args(name, text(128)), answer: key },
+  disableKey: { ask: args(name), answer: nothing },
+  enableKey: { ask: args(name), answer: nothing },
+  grantKey: { ask: args(name, oneOf(MEMBER_KINDS), name), answer: nothing },
+  revokeKey: { ask: args(name, oneOf(MEMBER_KINDS), name), answer: nothing },
   listKeys: { ask: args(name), answer: listOf(key, KEYS_MAX) },
   rotateKey: { ask: args(name, by), answer: work },
   keyWork: { ask: args(name), answer: work },

@@ -8,6 +8,7 @@ import type { KeyWork, MasterKey } from '../../format/master-keys.ts'
 import { CommandFault } from '../command-fault.ts'
 import { type CommonOptions, type Operator, tell, withAdministration } from '../operator.ts'
 import { jobId, wholeNumber } from './jobs.ts'
+import { namedKeyCommands } from './named-keys.ts'
 
 type Whose = CommonOptions & { account?: string; output?: string }
 
@@ -17,7 +18,8 @@ const OUTPUT = 'where to write the signed record of what was destroyed; a new fi
 const POLL_MS = 500
 
 export function keyCommands(program: Command, operator: Operator): void {
-  const key = program.command('key').description('keys in the token: rotate, destroy')
+  const key = program.command('key').description('keys in the token: who may use them, rotate, destroy')
+  namedKeyCommands(key, operator)
   key
     .command('list')
     .argument('<account>', 'id or name')

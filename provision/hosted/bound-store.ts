@@ -1,5 +1,5 @@
 import type { KeyRelease } from '../../format/release.ts'
-import type { AclStore, CopyStore, GenerationStore, ResumableStore } from '../../store/ability.ts'
+import type { AclStore, CopyStore, GenerationStore, NamedKeyStore, ResumableStore } from '../../store/ability.ts'
 import type { MultipartStore } from '../../store/object-store.ts'
 import { aclVerbs } from './acl-verbs.ts'
 import { bucketVerbs } from './bucket-verbs.ts'
@@ -10,7 +10,7 @@ import type { BoundCaller } from './rights.ts'
 import type { Shelf } from './shelf.ts'
 import { uploadVerbs } from './upload-verbs.ts'
 
-export type HostedStore = MultipartStore & CopyStore & AclStore & GenerationStore & ResumableStore
+export type HostedStore = MultipartStore & CopyStore & AclStore & GenerationStore & NamedKeyStore & ResumableStore
 
 /**
  * The public store as one caller may use it. Whether the data may be had is decided here; whether its key may be had is decided by the
@@ -33,6 +33,7 @@ export function boundStore(
     ...aclVerbs(shelf, release, caller),
     ...copyVerb(shelf, release, caller),
     numbersGenerations: true,
+    takesNamedKeys: true,
     // one caller's view: what it looks at is closed by whoever opened it
     close: async () => undefined,
   }

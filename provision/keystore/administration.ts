@@ -11,6 +11,7 @@ import type { Intake } from './intake.ts'
 import type { Jobs } from './jobs.ts'
 import type { KeyWorks } from './key-works.ts'
 import type { MasterKeys } from './master-keys.ts'
+import type { NamedKeys } from './named-keys.ts'
 import type { Users } from './users.ts'
 
 /** What the operator may do, each change on record before its answer leaves. */
@@ -22,6 +23,7 @@ export function administrationOf(on: {
   jobs: Jobs
   devices: Devices
   masters: MasterKeys
+  namedKeys: NamedKeys
   keyWorks: Omit<KeyWorks, 'resume' | 'close'>
   intake: Intake
   audit: Audit
@@ -36,6 +38,7 @@ export function administrationOf(on: {
     jobs,
     devices,
     masters,
+    namedKeys,
     keyWorks,
     intake,
     audit,
@@ -118,6 +121,13 @@ export function administrationOf(on: {
       change('intake end', job, async () => {
         await jobs.advance(job, 'end-intake')
       }),
+    createKey: (account, name) => change('key create', `${account}/${name}`, () => namedKeys.create(account, name)),
+    disableKey: key => change('key disable', key, () => namedKeys.disable(key)),
+    enableKey: key => change('key enable', key, () => namedKeys.enable(key)),
+    grantKey: (key, kind, member) =>
+      change('key grant', `${key} to ${kind} ${member}`, () => namedKeys.grant(key, kind, member)),
+    revokeKey: (key, kind, member) =>
+      change('key revoke', `${key} from ${kind} ${member}`, () => namedKeys.revoke(key, kind, member)),
     listKeys: account => look(() => masters.list(account)),
     rotateKey: (key, by) => change('key rotate', `${key}, asked by ${by}`, () => keyWorks.rotate(key, by)),
     keyWork: key => look(() => keyWorks.progress(key)),

@@ -38,6 +38,7 @@ import { loginOf } from './login.ts'
 import { loginOriginsOf } from './login-origins.ts'
 import { masterKeysOf } from './master-keys.ts'
 import { membershipsOf } from './memberships.ts'
+import { namedKeysOf } from './named-keys.ts'
 import { objectsOf } from './objects.ts'
 import { passwordsOf } from './passwords.ts'
 import { policyProofsOf } from './policy-proofs.ts'
@@ -131,7 +132,18 @@ export async function openAuthority(config: AuthorityConfig): Promise<Authority>
     const bucketRights = bucketRightsOf(buckets, aclObjects, decision)
     const askedAcls = askedAclsOf({ directory, objects, aclObjects })
     const verbs = {
-      ...releaseVerbs({ proofs, uploads, accounts, epochs, objects, buckets, bucketRights, askedAcls, decision }),
+      ...releaseVerbs({
+        proofs,
+        uploads,
+        accounts,
+        masters,
+        epochs,
+        objects,
+        buckets,
+        bucketRights,
+        askedAcls,
+        decision,
+      }),
       ...bucketVerbs({ proofs, buckets, bucketRights, askedAcls }),
       ...aclObjectVerbs({ proofs, objects, aclObjects, bucketRights, directory }),
       ...proofVerbs(proofs),
@@ -158,6 +170,7 @@ export async function openAuthority(config: AuthorityConfig): Promise<Authority>
         jobs,
         devices,
         masters,
+        namedKeys: namedKeysOf({ database, token, accounts, masters, users, groups, clock }),
         keyWorks,
         intake,
         audit,

@@ -16,11 +16,19 @@ import {
   parseEnvelope,
 } from '../../format/envelope.ts'
 import type { EpochKeys } from '../../format/epoch-key.ts'
-import { type AclInForce, encodeBinding, parseBinding, type StoredObject } from '../../format/release.ts'
+import {
+  type AclInForce,
+  type Binding,
+  type BoundEncryption,
+  encodeBinding,
+  parseBinding,
+  type StoredObject,
+} from '../../format/release.ts'
 import type { KeystoreSchema } from '../database/keystore-schema.ts'
 import { seeker } from '../database/rows.ts'
 import type { Accounts } from './accounts.ts'
 import type { AclObjects } from './acl-objects.ts'
+import { mayUse } from './asked-key.ts'
 import type { Buckets } from './buckets.ts'
 import { samePlace } from './coverage.ts'
 import { type Epochs, NO_JOB } from './epochs.ts'
@@ -70,8 +78,9 @@ export type Objects = {
 const BINDINGS_CACHED_MAX = 50_000
 const rowByPlace = seeker<Pick<KeystoreSchema['bindings'], 'place' | 'acl'>>('bindings', ['acl'], ['place'])
 
+/** R by the ACL of this moment, and the right to the key, where it is a named one. */
 export function mayRead(bound: Bound, who: Who): boolean {
-  return (rightsOf({ kind: 'object', ...bound }, who) & R) !== 0
+  return (rightsOf({ kind: 'object', ...bound }, who) & R) !== 0 && mayUse(bound.master, who)
 }
 
 export function mayChangeAcl(bound: Bound, who: Who, decision: DecisionSettings): boolean {
@@ -132,7 +141,7 @@ export function objectsOf(
       binding: stored.binding,
       ...(stored.place.part && { part: stored.place.part }),
     }
-    const { owner, acl } = await live(context, stored, account)
+    const { owner, acl } = await live(context, stored, account, master.id)
     const bucketOwner = (await buckets.find(context.bucket))?.owner ?? null
     const keys = await epochs.keys(epoch)
     return { envelope, context, account, master, owner, bucketOwner, acl, stored, keys }
@@ -141,15 +150,18 @@ export function objectsOf(
     context: ObjectContext,
     stored: StoredObject,
     account: Account,
+    master: string,
   ): Promise<{ owner: string | null; acl: Acl | null }> => {
-    let first: { owner: string; acl: string }
+    let first: Pick<Binding, 'owner' | 'acl'>
     if (context.job !== null) {
       const { order } = await jobs.known(context.job)
       if (!order.buckets.includes(context.bucket)) throw denied('its bucket is not in the job order')
       if (stored.binding.length > 0) throw denied('what came by drive carries no binding')
       first = { owner: account.id, acl: order.acl }
     } else {
-      first = parseBinding(stored.binding)
+      const said = parseBinding(stored.binding)
+      if ((said.encryption?.key ?? account.id) !== master) throw denied('its binding names another key')
+      first = said
       if (first.owner !== '' && (await users.byId(first.owner))?.account !== account.id)
         throw denied('its binding names an owner elsewhere')
     }
@@ -199,8 +211,9 @@ export function objectsOf(
       const out: Bound[] = []
       for (const stored of asked) {
         const part = await bind(stored)
-        // a composite may list anything: only parts of its own account, job and name are its parts
-        const own = part.account.id === composite.account.id && part.context.job === composite.context.job
+        // a composite may list anything: only parts of its own account, key, job and name are its parts
+        const home = part.account.id === composite.account.id && part.master.id === composite.master.id
+        const own = home && part.context.job === composite.context.job
         if (part.envelope.kind !== PART || !own || !samePlace(part.context, composite.context))
           throw denied('not a part of this object')
         if (!isListed(part.envelope, listed.get(part.envelope.objectId))) throw denied('a part that is not listed')
@@ -229,8 +242,13 @@ function placeOf({ binding: _, ...place }: ObjectContext): Buffer {
   return objectContextHash(place)
 }
 
-export function bindingOf(owner: string | null, kind: Envelope['kind'], acl: BoundAcl): Buffer {
-  return encodeBinding(owner, kind === PART ? '' : encodeBoundAcl(acl))
+export function bindingOf(
+  owner: string | null,
+  kind: Envelope['kind'],
+  acl: BoundAcl,
+  encryption: BoundEncryption | null,
+): Buffer {
+  return encodeBinding(owner, kind === PART ? '' : encodeBoundAcl(acl), encryption)
 }
 
 function readAcl(text: string): BoundAcl {

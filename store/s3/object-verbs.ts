@@ -11,6 +11,7 @@ import { checkAskedAcl } from './acl-verbs.ts'
 import { checksumHeaders, objectHeaders, readAttributes } from './attributes.ts'
 import { emptyResponse, type ObjectCall, xmlResponse } from './call.ts'
 import { judgeConditions, readConditions, readPutCondition, readRange } from './conditions.ts'
+import { checkAskedEncryption, checkNoCustomerKey, encryptionHeaders } from './encryption.ts'
 import { S3Error } from './fault.ts'
 import {
   generationHeaders,
@@ -28,6 +29,7 @@ import { element, s3Element } from './xml-out.ts'
 export async function putObject(call: ObjectCall): Promise<S3Response> {
   const { request, admission, store, bucket, key, settings } = call
   checkAskedAcl(call)
+  checkAskedEncryption(call)
   const attributes = readAttributes(request)
   const condition = readPutCondition(request)
   const generations = readGenerations(call)
@@ -38,6 +40,7 @@ export async function putObject(call: ObjectCall): Promise<S3Response> {
     ['etag', `"${record.etag}"`],
     ...checksumHeaders(record.checksum),
     ...generationHeaders(record),
+    ...encryptionHeaders(record),
   ])
 }
 
@@ -81,6 +84,7 @@ type ObjectHead = {
 
 function objectHead(call: ObjectCall, record: ObjectRecord): ObjectHead {
   const { request, query, admission } = call
+  checkNoCustomerKey(request)
   requireVersion(readVersion(call), record)
   const overrides: Query = new Map([...query].filter(([name]) => name.startsWith('response-')))
   if (overrides.size > 0 && !admission.principal) {
@@ -93,7 +97,7 @@ function objectHead(call: ObjectCall, record: ObjectRecord): ObjectHead {
   if (part !== undefined && (part !== '1' || (record.parts ?? 1) > 1)) {
     throw new S3Error('NotImplemented', 'Reading by part number is not implemented here; use a range.')
   }
-  const headers = [...objectHeaders(record, overrides), ...generationHeaders(record)]
+  const headers = [...objectHeaders(record, overrides), ...generationHeaders(record), ...encryptionHeaders(record)]
   if (header(request, 'x-amz-checksum-mode')?.toUpperCase() === 'ENABLED')
     headers.push(...checksumHeaders(record.checksum))
   const verdicts = [judgeConditions(readConditions(request), record), judgeGenerations(readGenerations(call), record)]
@@ -144,6 +148,7 @@ export async function copyObject(call: ObjectCall): Promise<S3Response> {
   if (directive !== 'COPY' && directive !== 'REPLACE')
     throw new S3Error('InvalidArgument', 'Unknown metadata directive.')
   checkAskedAcl(call)
+  checkAskedEncryption(call)
   const given = readAttributes(request)
   if (directive === 'COPY' && source.bucket === bucket && source.key === key) {
     throw new S3Error(
@@ -175,7 +180,7 @@ export async function copyObject(call: ObjectCall): Promise<S3Response> {
       element('ETag', `"${record.etag}"`),
       record.checksum ? element(`Checksum${record.checksum.name}`, record.checksum.value) : null,
     ]),
-    generationHeaders(record),
+    [...generationHeaders(record), ...encryptionHeaders(record)],
   )
 }
 

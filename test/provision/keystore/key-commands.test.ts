@@ -94,6 +94,7 @@ test('a keystore that is killed again and again while it rotates ends the rotati
 })
 
 test('rotate and destroy leave signed records that are verified offline, and refuse before they destroy', async () => {
+  const provider = await openProvider({ entry: ENTRY, config: join(state, 'keystore.json') }, [])
   const [rotated, shredded, ca] = ['rotated.sld', 'shredded.sld', 'ca.der'].map(name => join(top, name))
   const again = await run('key', 'rotate', '--account', 'acme', '--output', rotated ?? '', '--json')
   assert.is(again.code, 0, again.errors)
@@ -112,11 +113,9 @@ test('rotate and destroy leave signed records that are verified offline, and ref
   const gone = await run('key', 'destroy', '--account', 'acme', '--yes', '--output', shredded ?? '')
   assert.is(gone.code, 0, gone.errors)
   assert.match((await run('key', 'list', 'acme')).out, /version 3 {2}\(destroyed\)/)
-  const client = await openProvider({ entry: ENTRY, config: join(state, 'keystore.json') }, [])
-  const administration = await connectAdministration(client.keystore.administration)
+  const administration = await connectAdministration(provider.keystore.administration)
   writeFileSync(ca ?? '', await administration.caCertificate())
   administration.close()
-  await client.close()
   for (const file of [rotated, shredded]) {
     let said = ''
     const take = (text: string): void => {
@@ -129,6 +128,39 @@ test('rotate and destroy leave signed records that are verified offline, and ref
   const first = join(top, 'first.sld')
   assert.is((await run('key', 'record', '--account', 'acme', '--key-version', '1', '--output', first)).code, 0)
   assert.ok(existsSync(first))
+  await provider.close()
+})
+
+test('named keys are made, given, taken back and switched off, each by a command', async () => {
+  const provider = await openProvider({ entry: ENTRY, config: join(state, 'keystore.json') }, [])
+  const cases: [number, string, RegExp][] = [
+    [0, 'account create studio', /studio/],
+    [0, 'user create studio anna', /anna/],
+    [0, 'key create studio/film', /^key studio\/film \([0-9a-f]{16}\)/],
+    [73, 'key create studio/film', /has or had a key/],
+    [2, 'key create studio', /want account\/name/],
+    [2, 'key create studio/film/cut', /want account\/name/],
+    [1, 'key create nobody/film', /no account/],
+    [0, 'key grant studio/film user studio/anna studio', /studio\/anna, studio may use key/],
+    [2, 'key grant studio/film role studio/anna', /user or group/],
+    [1, 'key grant studio/film group studio/anna', /no group/],
+    [65, 'key grant studio user studio/anna', /own key/],
+    [0, 'key list studio', /film {2}version 1 {2}2 may use it/],
+    [0, 'key revoke studio/film user studio', /may not use/],
+    [1, 'key revoke studio/film user studio', /not among/],
+    [0, 'key disable studio/film', /switched off/],
+    [0, 'key list studio', /1 may use it {2}\(disabled\)/],
+    [0, 'key enable studio/film', /switched on/],
+    [65, 'key disable studio', /own key/],
+    [0, 'key destroy studio/film --yes', /never be opened again/],
+    [1, 'key enable studio/film', /destroyed/],
+  ]
+  for (const [code, line, said] of cases) {
+    const done = await run(...line.split(' '))
+    assert.is(done.code, code, `${line}: ${done.errors}`)
+    assert.match(done.out + done.errors, said, line)
+  }
+  await provider.close()
 })
 
 test('progress says how many, how fast and how long, and what it waits for', () => {

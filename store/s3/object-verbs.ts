@@ -1,3 +1,4 @@
+import { NO_WISH } from '../../access/precondition.ts'
 import { hasCopy } from '../ability.ts'
 import {
   type ByteRange,
@@ -5,6 +6,7 @@ import {
   type ObjectAttributes,
   type ObjectRecord,
   type ObjectStore,
+  type PutOptions,
 } from '../object-store.ts'
 import { doneWith } from '../own-body.ts'
 import { checkAskedAcl } from './acl-verbs.ts'
@@ -150,7 +152,9 @@ export async function copyObject(call: ObjectCall): Promise<S3Response> {
   checkAskedAcl(call)
   checkAskedEncryption(call)
   const given = readAttributes(request)
-  if (directive === 'COPY' && source.bucket === bucket && source.key === key) {
+  const anew = readReencrypt(call)
+  const onItself = source.bucket === bucket && source.key === key
+  if (directive === 'COPY' && onItself && !anew) {
     throw new S3Error(
       'InvalidRequest',
       'This copy request is illegal because it is trying to copy an object to itself without changing its metadata.',
@@ -158,21 +162,20 @@ export async function copyObject(call: ObjectCall): Promise<S3Response> {
   }
   // the source's ACL never goes along: it is no attribute
   const attributes = directive === 'REPLACE' ? given : source.record.attributes
-  const condition = readPutCondition(request)
-  const generations = readGenerations(call)
   const { etag: sourceEtag, generation: sourceGeneration } = source.record
-  const record = hasCopy(store)
-    ? await store.copy(
-        source,
-        { bucket, key },
-        {
-          ...{ attributes, sourceEtag },
-          ...(sourceGeneration !== undefined && { sourceGeneration }),
-          ...(condition && { condition }),
-          ...(generations && { generations }),
-        },
-      )
-    : await copyThrough(call, source, attributes)
+  const record = anew
+    ? await copyThrough(call, source, attributes, onItself ? termsOfItself(call, source.record) : termsOf(call))
+    : hasCopy(store)
+      ? await store.copy(
+          source,
+          { bucket, key },
+          {
+            ...{ attributes, sourceEtag },
+            ...(sourceGeneration !== undefined && { sourceGeneration }),
+            ...termsOf(call),
+          },
+        )
+      : await copyThrough(call, source, attributes, termsOf(call))
   if (!record) throw noSuchKey()
   return xmlResponse(
     s3Element('CopyObjectResult', [
@@ -184,10 +187,41 @@ export async function copyObject(call: ObjectCall): Promise<S3Response> {
   )
 }
 
+/** Whether the copy is to have a key and a body of its own, instead of sharing those of its source. @throws S3Error */
+function readReencrypt({ request, admission }: ObjectCall): boolean {
+  const value = header(request, 'x-storage-reencrypt')
+  if (value === undefined) return false
+  if (value.trim().toLowerCase() !== 'true') throw new S3Error('InvalidArgument', 'x-storage-reencrypt: want true.')
+  if (admission.principal === null) throw new S3Error('AccessDenied', 'A copy is asked for by a signed request only.')
+  return true
+}
+
+type CopyTerms = Pick<PutOptions, 'condition' | 'generations'>
+
+function termsOf(call: ObjectCall): CopyTerms {
+  const condition = readPutCondition(call.request)
+  const generations = readGenerations(call)
+  return { ...(condition && { condition }), ...(generations && { generations }) }
+}
+
+/** Of an object that replaces itself: what was written since it was read must not be lost. @throws S3Error "PreconditionFailed" */
+function termsOfItself(call: ObjectCall, record: ObjectRecord): CopyTerms {
+  const { condition, generations } = termsOf(call)
+  const otherwise = condition !== undefined && ('absent' in condition || condition.etag !== record.etag)
+  if (otherwise || judgeGenerations(generations, record) !== 'go') throw preconditionFailed()
+  const { etag, generation } = record
+  if (generation === undefined) return { condition: { etag } }
+  return { condition: { etag }, generations: { generation: { is: generation, isNot: null }, metageneration: NO_WISH } }
+}
+
 /** The bytes pass through this process. */
-async function copyThrough(call: ObjectCall, source: CopySource, attributes: ObjectAttributes): Promise<ObjectRecord> {
+async function copyThrough(
+  call: ObjectCall,
+  source: CopySource,
+  attributes: ObjectAttributes,
+  terms: CopyTerms,
+): Promise<ObjectRecord> {
   const { request, store, bucket, key, admission } = call
-  const condition = readPutCondition(request)
   const { body, size } = await openSource(store, source)
   const carrier = { ...request, headers: [['content-length', String(size)] as const], body }
   const payload = await openPayload(carrier, { ...admission, payload: null }, 'md5', source.record.checksum?.name)
@@ -195,7 +229,7 @@ async function copyThrough(call: ObjectCall, source: CopySource, attributes: Obj
     attributes,
     length: size,
     finish: payload.finish,
-    ...(condition && { condition }),
+    ...terms,
   })
 }
 

@@ -7,6 +7,8 @@ import { parseDestructionFile, verifyDestruction } from '../../../format/destruc
 import { parseBinding } from '../../../format/release.ts'
 import { certifiedKey } from '../../../verify/certificate.ts'
 import { openWorld, type World } from '../acl/world.ts'
+import { soon } from '../forms/cases.ts'
+import { type Fields, formOf, policyText, post, signSecond } from '../forms/sender.ts'
 import { ended } from '../keystore/key-scene.ts'
 
 const test = suite('named keys')
@@ -217,6 +219,26 @@ test('an upload in parts and a resumable one are under the key that the request 
   assert.is(await read(carl, 'resumed'), 'frames')
   const refused = await world.ask(bert, `POST /${bucket}/resumed`, headers)
   assert.is(refused.status, 403, 'before a byte is sent')
+})
+
+test('a form is under the key that its policy lets it name, and nobody names one in a form that nobody signed', async () => {
+  const { bert, carl, fixture } = world
+  const fields: Fields = [
+    ['key', 'form'],
+    [SSE, 'aws:kms'],
+    [`${SSE}-aws-kms-key-id`, 'anna/film'],
+  ]
+  const conditions = [{ bucket }, { key: 'form' }, { [SSE]: 'aws:kms' }, { [`${SSE}-aws-kms-key-id`]: 'anna/film' }]
+  const send = (signed: Fields) => post(world, bucket, formOf([...fields, ...signed], 'frames'))
+  const signedBy = (who: World['anna'], said: object[]) => signSecond(who, policyText(said, soon(fixture.clock.now)))
+  assert.is((await send(signedBy(bert, conditions))).status, 403, 'not his key')
+  assert.is((await send(signedBy(carl, conditions.slice(0, 3)))).status, 403, 'a key that the policy does not speak of')
+  assert.is((await send([])).status, 403, 'nobody signed it')
+  assert.is((await world.ask(carl, `HEAD /${bucket}/form`)).status, 404)
+  const sent = await send(signedBy(carl, conditions))
+  assert.is(sent.status, 204, sent.text)
+  assert.is(sent.headers.get(`${SSE}-aws-kms-key-id`), id)
+  assert.is(await read(carl, 'form'), 'frames')
 })
 
 test('a part under another key than its composite is none of it', async () => {

@@ -5,7 +5,7 @@ import Database from 'better-sqlite3'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { TokenError } from '../../../hsm/token.ts'
-import { jobRequest, takeIn, testDevice } from './authority-fixture.ts'
+import { jobRequest, proofOf, stationFor, takeIn, testDevice } from './authority-fixture.ts'
 import { ended, rowsOf, sceneOf, tamper, verified } from './key-scene.ts'
 
 const test = suite('rotation of master keys')
@@ -125,6 +125,26 @@ test('reads and new epochs go on while a slow token rotates, and what is begun m
   mend()
   assert.equal(rowsOf(fixture), [{ version: 2, epochs: 21 }])
   assert.ok(most <= 2, `the rotation asks the token for one thing at a time; ${most} were under way`)
+  await fixture.remove()
+})
+
+test('an epoch that was opened before a rotation and is taken over after it is under the new pair', async () => {
+  const scene = await sceneOf(1)
+  const { fixture } = scene
+  const { administration, release } = fixture.authority
+  const { job } = await administration.createJob(jobRequest('acme'))
+  const second = await testDevice(administration, job)
+  const station = await stationFor(administration, job, second.device)
+  await administration.beginIntake(job)
+  await release.metadataKey(station, second.keyRecord)
+  await administration.rotateKey('acme', 'anna')
+  assert.is((await ended(fixture, 'acme')).state, 'none')
+  await release.reseal(station, second.keyRecord)
+  assert.equal(rowsOf(fixture), [{ version: 2, epochs: 2 }])
+  const again = await fixture.reopen()
+  const { stored, objectKey } = second.seal('photos', 'k2', Buffer.from('content'))
+  const proof = proofOf(scene.owner, 'GET', stored.place, { at: fixture.clock.now })
+  assert.equal((await again.release.release({ proof, object: stored, parts: [] })).keys, [objectKey])
   await fixture.remove()
 })
 

@@ -19,6 +19,8 @@ export type AccessFault =
   | 'other-owner' // a submitted ACL that names another owner than the resource has
   | 'invalid-acl-object' // an object that is named as an ACL and is none, or not for this
   | 'malformed-precondition' // a condition that names no number
+  | 'malformed-encryption' // headers on encryption that do not go together, or say nothing
+  | 'unsupported-encryption' // a way to encrypt that is not offered
   | 'malformed-form' // fields that no form of ours has, or that say two things
   | 'malformed-policy' // a document that is no policy of a form
   | 'denied' // believed, but not allowed; also: anonymous where nobody is

@@ -86,8 +86,8 @@ export type WrapRequest = {
   /** null: anonymous, of an object alone */
   proof: Uint8Array | null
   /**
-   * Of a multipart upload's completion: the proof of the request that created it, from which the ACL is taken. Its expiry is forgiven,
-   * a disabled credential is not.
+   * Of a multipart upload's completion: the proof of the request that created it, from which the ACL and the key are taken. Its expiry is
+   * forgiven, a disabled credential is not. Of a part where that request names a key: the part is under it too.
    */
   creation: Uint8Array | null
   kind: EnvelopeKind
@@ -240,17 +240,39 @@ export class ReleaseError extends Error {
 
 /** Bytes of an ACL's text. @see access/acl/text.ts */
 export const ACL_TEXT_LIMIT = 48 << 10
-export const BINDING_LIMIT = ACL_TEXT_LIMIT + 256
+/** Bytes of an encryption context. @see access/encryption.ts */
+export const ENCRYPTION_CONTEXT_LIMIT = 4096
+export const BINDING_LIMIT = ACL_TEXT_LIMIT + ENCRYPTION_CONTEXT_LIMIT + 512
 
-/** Canonical form of an upload's binding: owner and ACL. In the AAD at revision 0. `owner` null: nobody known, written as empty. */
-export function encodeBinding(owner: string | null, acl: string): Buffer {
-  return encodeCbor({ owner: owner ?? '', acl })
+/** The named key that an object is under, and the context that it was asked for with; empty: none. */
+export type BoundEncryption = { key: string; context: string }
+
+export type Binding = { owner: string; acl: string; encryption: BoundEncryption | null }
+
+/**
+ * Canonical form of an upload's binding: owner, ACL, and a named key. In the AAD at revision 0. `owner` null: nobody known, written as
+ * empty. Without a named key nothing is written of one.
+ */
+export function encodeBinding(owner: string | null, acl: string, encryption: BoundEncryption | null = null): Buffer {
+  return encodeCbor({
+    owner: owner ?? '',
+    acl,
+    ...(encryption && { enc: { k: encryption.key, c: encryption.context } }),
+  })
 }
 
 /** The ACL's text is not looked into here. */
-export function parseBinding(bytes: Uint8Array): { owner: string; acl: string } {
+export function parseBinding(bytes: Uint8Array): Binding {
   const fields = new Fields(decodeCbor(bytes, BINDING_LIMIT, 'binding'), 'binding')
   const out = { owner: fields.text('owner', 128), acl: fields.text('acl', ACL_TEXT_LIMIT) }
+  const encryption = fields.has('enc') ? encryptionIn(fields) : null
   fields.end()
+  return { ...out, encryption }
+}
+
+function encryptionIn(fields: Fields): BoundEncryption {
+  const inner = new Fields(fields.take('enc'), 'binding: enc')
+  const out = { key: inner.text('k', 128), context: inner.text('c', ENCRYPTION_CONTEXT_LIMIT) }
+  inner.end()
   return out
 }

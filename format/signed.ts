@@ -14,6 +14,7 @@ export type MessageKind =
   | 'job-order'
   | 'freshness'
   | 'erase-certificate'
+  | 'destruction'
 
 /** ECDSA P-256 over SHA-256 of `message`, 64 bytes r ‖ s: a token's `sign` bound to one key. */
 export type Sign = (message: Uint8Array) => Promise<Buffer>

@@ -7,6 +7,7 @@ import { deviceCommands } from './commands/devices.ts'
 import { groupCommands } from './commands/groups.ts'
 import { issuerCommands } from './commands/issuers.ts'
 import { jobCommands } from './commands/jobs.ts'
+import { keyCommands } from './commands/keys.ts'
 import { userCommands } from './commands/users.ts'
 import { authorityCommands } from './join/authority-commands.ts'
 import { intakeCommand } from './join/intake-command.ts'
@@ -50,6 +51,7 @@ userCommands(program, operator)
 groupCommands(program, operator)
 issuerCommands(program, operator)
 jobCommands(program, operator)
+keyCommands(program, operator)
 deviceCommands(program, operator)
 intakeCommand(program, operator)
 usageCommands(program, operator)

@@ -53,6 +53,15 @@ export function hasGenerations(store: ObjectStore): store is GenerationStore {
   return 'numbersGenerations' in store
 }
 
+/** Seals each object under a key that its request may name: its records have `sealedUnder`. */
+export interface NamedKeyStore extends ObjectStore {
+  readonly takesNamedKeys: true
+}
+
+export function hasNamedKeys(store: ObjectStore): store is NamedKeyStore {
+  return 'takesNamedKeys' in store
+}
+
 /** How far an upload is that is sent to one address. `done`: the object that it became. */
 export type ResumableState = ObjectName & { stored: number; total: number | null; done: ObjectRecord | null }
 

@@ -2,6 +2,7 @@ import path from 'node:path'
 import { Command, CommanderError } from 'commander'
 import { FormatError } from '../format/fault.ts'
 import { readCertificate } from './certificate.ts'
+import { checkDestruction } from './destruction.ts'
 import { checkDrive } from './drive.ts'
 import { VerifyError } from './fault.ts'
 import { codeOf, isFolder, readWhole } from './file.ts'
@@ -74,6 +75,11 @@ export async function verifyCommand(words: string[], terminal: Terminal): Promis
         checkCustody(path.resolve(subject), await caOf(options), options.certificate ?? null, report),
       ),
     )
+  add('destruction', "the provider's record that a key was destroyed")
+    .argument('<file>')
+    .action((subject: string, options: Options) =>
+      run('destruction', subject, async report => checkDestruction(subject, await caOf(options), report)),
+    )
   try {
     await program.parseAsync(words, { from: 'user' })
     return exit
@@ -108,5 +114,6 @@ Examples:
   sealift-verify proof contract.proof.json --ca provider-ca.pem
   sealift-verify receipts receipts.slr --ca provider-ca.pem --json
   sealift-verify custody /media/drive/custody.log --ca provider-ca.pem
+  sealift-verify destruction shredded.sld --ca provider-ca.pem
 
 Exit codes: 0 all holds, 2 wrong arguments or a file that is not there, 65 something does not hold, 74 a medium cannot be read.`

@@ -2,7 +2,7 @@ import { FormatError, type FormatFault } from '../format/fault.ts'
 
 /** What a check came to. `faults` empty: all that was checked holds. */
 export type Report = {
-  check: 'manifest' | 'proof' | 'receipts' | 'custody'
+  check: 'manifest' | 'proof' | 'receipts' | 'custody' | 'destruction'
   subject: string
   /** what was learned, in the order of the lines on paper */
   found: Record<string, string | number | boolean>

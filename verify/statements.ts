@@ -12,7 +12,7 @@ import { VerifyError } from './fault.ts'
 import { filesIn, openFile, readWhole } from './file.ts'
 import { type Report, step } from './report.ts'
 
-const NO_CA = 'who issued the certificate was not checked; give --ca with the CA that you trust'
+export const NO_CA = 'who issued the certificate was not checked; give --ca with the CA that you trust'
 
 /** One object's inclusion in a signed set. FORMAT.md §7.7 */
 export async function checkProofFile(file: string, ca: X509Certificate | null, report: Report): Promise<void> {

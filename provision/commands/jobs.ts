@@ -79,19 +79,6 @@ Examples:
       tell(operator, options, shown, [line(shown), MODE_IN_WORDS[shown.mode], ...devices])
     })
 
-  const key = program.command('key').description('keys in the token')
-  key
-    .command('destroy')
-    .requiredOption('--job <job>', 'whose import key', jobId)
-    .requiredOption('--yes', 'it cannot be undone: epochs that were not taken over can never be opened again')
-    .description("destroy a job's import key and close the job")
-    .addHelpText('after', '\nExample:\n  sealift-provider key destroy --job 0123456789abcdef0123456789abcdef --yes')
-    .action(async (_: unknown, command: Command) => {
-      const options = command.optsWithGlobals<CommonOptions & { job: JobId }>()
-      await withAdministration(operator, options, at => at.destroyJobKey(options.job))
-      tell(operator, options, { destroyed: options.job }, [`import key of job ${options.job} is destroyed`])
-    })
-
   const audit = program.command('audit').description('the record of every key that left')
   audit
     .command('verify')

@@ -2,6 +2,7 @@ import { type Kysely, sql, type Transaction } from 'kysely'
 import type { DatabaseKind } from './dialect.ts'
 import { addAclObjects, type HostedAclTables } from './hosted-acls.ts'
 import { addGenerations } from './hosted-generations.ts'
+import { addMasterKey } from './hosted-master-key.ts'
 import { addProcesses } from './hosted-processes.ts'
 import { addResumables, type ResumableRow } from './hosted-resumables.ts'
 import { addUsage, type HostedUsageTables } from './hosted-usage.ts'
@@ -86,6 +87,8 @@ export type ObjectRow = {
   /** the ACL object that it refers to */
   acl_ref: string | null
   acl_revision: number
+  /** id of the named key that it is under; null: the account's own */
+  master_key: string | null
   generation: number
   metageneration: number
   /** of what came by drive: job "/" device, and the number of its commit there */
@@ -127,6 +130,7 @@ export const hostedMigrations: Migrations = kind => ({
   '0005-usage': { up: (database: Kysely<unknown>) => addUsage(database, kind) },
   '0006-resumables': { up: (database: Kysely<unknown>) => addResumables(database, kind) },
   '0007-processes': { up: addProcesses },
+  '0008-master-key': { up: addMasterKey },
 })
 
 async function first(database: Kysely<unknown>, kind: DatabaseKind): Promise<void> {

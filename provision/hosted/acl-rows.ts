@@ -36,10 +36,12 @@ export function referenceIn(text: string): string | null {
   return bound.kind === 'reference' ? bound.id : null
 }
 
-/** Owner and ACL of an upload, as its binding says. */
-export function boundColumns(binding: Uint8Array): Pick<ObjectRow, 'owner' | 'acl' | 'acl_ref' | 'acl_revision'> {
-  const { owner, acl } = parseBinding(binding)
-  return { owner, acl, acl_ref: referenceIn(acl), acl_revision: 0 }
+type BoundColumns = Pick<ObjectRow, 'owner' | 'acl' | 'acl_ref' | 'acl_revision' | 'master_key'>
+
+/** Owner, ACL and named key of an upload, as its binding says. */
+export function boundColumns(binding: Uint8Array): BoundColumns {
+  const { owner, acl, encryption } = parseBinding(binding)
+  return { owner, acl, acl_ref: referenceIn(acl), acl_revision: 0, master_key: encryption?.key ?? null }
 }
 
 /** Something that referred to `before` refers to `after` now; null: to nothing. */

@@ -1,5 +1,12 @@
 import type { KeyRelease } from '../../format/release.ts'
-import type { AclStore, CopyStore, GenerationStore, OwnerStore, ResumableStore } from '../../store/ability.ts'
+import type {
+  AclStore,
+  CopyStore,
+  GenerationStore,
+  NamedKeyStore,
+  OwnerStore,
+  ResumableStore,
+} from '../../store/ability.ts'
 import type { MultipartStore } from '../../store/object-store.ts'
 import { aclVerbs } from './acl-verbs.ts'
 import { bucketVerbs } from './bucket-verbs.ts'
@@ -10,7 +17,13 @@ import type { BoundCaller } from './rights.ts'
 import type { Shelf } from './shelf.ts'
 import { uploadVerbs } from './upload-verbs.ts'
 
-export type HostedStore = MultipartStore & CopyStore & AclStore & GenerationStore & ResumableStore & OwnerStore
+export type HostedStore = MultipartStore &
+  CopyStore &
+  AclStore &
+  GenerationStore &
+  NamedKeyStore &
+  ResumableStore &
+  OwnerStore
 
 /**
  * The public store as one caller may use it. Whether the data may be had is decided here; whether its key may be had is decided by the
@@ -41,6 +54,7 @@ export function boundStore(
       return row === undefined ? [] : [row.owner, row.account]
     },
     numbersGenerations: true,
+    takesNamedKeys: true,
     // one caller's view: what it looks at is closed by whoever opened it
     close: async () => undefined,
   }

@@ -211,6 +211,7 @@ function objectRow(object: RegisteredObject, key: Buffer, set: string | null, or
     acl: object.acl,
     acl_ref: referenceIn(object.acl),
     acl_revision: 0,
+    master_key: null,
     origin,
     sequence: object.sequence,
   }

@@ -7,7 +7,7 @@ import type { ResumableRow } from '../database/hosted-resumables.ts'
 import type { PartRow } from '../database/hosted-schema.ts'
 import { addBlob, addBody } from './commit.ts'
 import { keyText, metadataOf } from './rows.ts'
-import { holding, sealToBlob, wrapSealed } from './sealing.ts'
+import { creationOfPart, holding, sealToBlob, wrapSealed } from './sealing.ts'
 import type { Shelf } from './shelf.ts'
 import { changeOpen } from './usage/stored.ts'
 
@@ -104,7 +104,8 @@ async function keepPiece(
   const next = { stored: row.stored + size, pieces: number, digest }
   try {
     const metadata = metadataOf(place, { headers: {}, metadata: {} }, { etag: '' }, modifiedAt, sealed.digest)
-    const wrapped = await wrapSealed(release, proof, sealed, { kind: PART, place, metadata, named: null })
+    const creation = creationOfPart(row.creation)
+    const wrapped = await wrapSealed(release, proof, sealed, { kind: PART, place, metadata, named: null, creation })
     const { envelope, binding, account } = wrapped
     const { objectId: object_id, bodyLength: length } = sealed.summary
     const part: PartRow = {

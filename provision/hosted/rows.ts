@@ -27,6 +27,7 @@ export const RECORD_COLUMNS = [
   'parts',
   'owner',
   'acl',
+  'master_key',
   'generation',
   'metageneration',
 ] as const
@@ -46,6 +47,7 @@ export const OBJECT_COLUMNS: readonly (keyof ObjectRow)[] = [
     'acl',
     'acl_ref',
     'acl_revision',
+    'master_key',
     'generation',
     'metageneration',
     'origin',
@@ -73,6 +75,7 @@ export function recordOf(row: RecordRow): ObjectRecord {
     attributes,
     generation: row.generation,
     metageneration: row.metageneration,
+    sealedUnder: row.master_key,
     ...(row.checksum !== null && { checksum: JSON.parse(row.checksum) as Checksum }),
     ...(row.parts !== null && { parts: row.parts }),
   }

@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto'
+import { askOfEncryption } from '../../access/encryption.ts'
 import { BodySealer, type BodySummary } from '../../format/body.ts'
 import { newId, type ObjectId } from '../../format/bytes.ts'
 import { BLAKE3_256, startDigest } from '../../format/digest.ts'
 import type { EnvelopeKind } from '../../format/envelope.ts'
 import { encodeMetadata, type ObjectMetadata } from '../../format/metadata.ts'
 import type { KeyRelease, ObjectPlace, StoredObject, Wrapped } from '../../format/release.ts'
+import { decodeProof } from '../../format/request-proof.ts'
 import { doneWith, OwnBody } from '../../store/own-body.ts'
 import { asked } from './release-fault.ts'
 import type { Shelf } from './shelf.ts'
@@ -83,14 +85,21 @@ export async function wrapSealed(
   release: KeyRelease,
   proof: Uint8Array | null,
   sealed: Sealed,
-  what: { kind: EnvelopeKind; place: ObjectPlace; metadata: ObjectMetadata; named: StoredObject | null },
+  what: {
+    kind: EnvelopeKind
+    place: ObjectPlace
+    metadata: ObjectMetadata
+    named: StoredObject | null
+    /** of a part, whose upload names a key */
+    creation?: Uint8Array | null
+  },
 ): Promise<Wrapped> {
   const { summary, coreHeader, objectKey } = sealed
   try {
     return await asked(
       release.wrap({
         proof,
-        creation: null,
+        creation: what.creation ?? null,
         kind: what.kind,
         objectId: summary.objectId,
         coreHeader,
@@ -108,4 +117,11 @@ export async function wrapSealed(
   } finally {
     objectKey.fill(0)
   }
+}
+
+/** The proof of the request that began an upload, where its parts are sealed by what it asked for: under a key that it names. */
+export function creationOfPart(creation: Uint8Array): Uint8Array | null {
+  // most name none, and need not be read for this
+  if (!Buffer.from(creation.buffer, creation.byteOffset, creation.byteLength).includes('-encryption')) return null
+  return askOfEncryption(decodeProof(creation)).kind === 'named' ? creation : null
 }

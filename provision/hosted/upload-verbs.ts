@@ -22,7 +22,7 @@ import { addBlob, addBody, dropPartSet, dropParts, placeObject } from './commit.
 import { asked } from './release-fault.ts'
 import { type BoundCaller, requireBucket, requireKnown } from './rights.ts'
 import { jsonOf, keyBytes, keyText, metadataOf, partRecordOf, uploadRecordOf } from './rows.ts'
-import { holding, sealToBlob, wrapSealed } from './sealing.ts'
+import { creationOfPart, holding, sealToBlob, wrapSealed } from './sealing.ts'
 import type { Shelf } from './shelf.ts'
 import { listUploads } from './upload-listing.ts'
 import { changeOpen, openBytes } from './usage/stored.ts'
@@ -75,6 +75,7 @@ export function uploadVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
           place,
           metadata,
           named: null,
+          creation: creationOfPart(upload.creation),
         })
         row = {
           object_id: sealed.summary.objectId,

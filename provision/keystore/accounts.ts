@@ -2,15 +2,13 @@ import { randomBytes } from 'node:crypto'
 import type { Kysely } from 'kysely'
 import { type AccessKey, type Account, AdministrationError } from '../../format/administration.ts'
 import type { User } from '../../format/directory.ts'
-import { type OpeningSuite, type PublicKey, wrapSuite } from '../../format/wrap-suite.ts'
 import type { Token } from '../../hsm/token.ts'
 import type { KeystoreSchema } from '../database/keystore-schema.ts'
 import { Lru } from './lru.ts'
 import { checkedName, newPrincipalId } from './names.ts'
 import type { StateKey } from './state-key.ts'
-import { accountKey, openingKeyOf } from './token-keys.ts'
+import { masterLabel, openingKeyOf } from './token-keys.ts'
 
-export type KnownAccount = Account & { masterKey: PublicKey & { suite: OpeningSuite } }
 export type Credential = {
   accessKey: string
   account: string
@@ -29,9 +27,9 @@ export type Accounts = {
   list(): Promise<Account[]>
   disable(account: string): Promise<Account>
   /** By id. */
-  byId(id: string): Promise<KnownAccount | null>
+  byId(id: string): Promise<Account | null>
   /** By id or name. Fault `not-found`. */
-  find(idOrName: string): Promise<KnownAccount>
+  find(idOrName: string): Promise<Account>
   createAccessKey(user: User, name: string): Promise<AccessKey>
   disableAccessKey(accessKey: string): Promise<void>
   credential(accessKey: string): Promise<Credential | null>
@@ -48,13 +46,12 @@ export function accountsOf(
   state: StateKey,
   clock: () => number,
 ): Accounts {
-  const accounts = new Lru<string, KnownAccount>(CACHED_MAX)
+  const accounts = new Lru<string, Account>(CACHED_MAX)
   const credentials = new Lru<string, Credential>(CACHED_MAX)
 
-  const known = (row: KeystoreSchema['accounts']): KnownAccount => {
+  const known = (row: KeystoreSchema['accounts']): Account => {
     const { id, name, created_at: createdAt, disabled_at } = row
-    const masterKey = { suite: openable(row.suite), spki: row.spki }
-    return { id, name, createdAt, disabled: disabled_at !== null, masterKey }
+    return { id, name, createdAt, disabled: disabled_at !== null }
   }
   const byId: Accounts['byId'] = async id => {
     const cached = accounts.get(id)
@@ -84,25 +81,30 @@ export function accountsOf(
       if (taken !== undefined) throw new AdministrationError('exists', `there is an account "${name}" already`)
       const id = newPrincipalId()
       // the key first: a crash here leaves a key that nobody names, never an account without its key
-      const { suite, spki } = await openingKeyOf(token, accountKey(id))
+      const { suite, spki } = await openingKeyOf(token, masterLabel({ id, account: id }, 1))
       const createdAt = clock()
-      const row = { id, name, created_at: createdAt, disabled_at: null, suite, spki }
+      const row = { id, name, created_at: createdAt, disabled_at: null }
+      const pair = { version: 1, suite, spki, disabled_at: null, destroyed_at: null }
       const own = { id, account: id, name, email: null, created_at: createdAt, disabled_at: null }
       await database.transaction().execute(async change => {
         await change.insertInto('accounts').values(row).execute()
+        await change
+          .insertInto('master_keys')
+          .values({ id, account: id, name: '', created_at: createdAt, ...pair })
+          .execute()
         await change.insertInto('users').values(own).execute()
       })
       return { id, name, createdAt, disabled: false }
     },
     async list() {
       const rows = await database.selectFrom('accounts').selectAll().orderBy('name').execute()
-      return rows.map(row => plain(known(row)))
+      return rows.map(known)
     },
     async disable(idOrName) {
       const account = await find(idOrName)
       await database.updateTable('accounts').set({ disabled_at: clock() }).where('id', '=', account.id).execute()
       accounts.delete(account.id)
-      return { ...plain(account), disabled: true }
+      return { ...account, disabled: true }
     },
     async createAccessKey(user, name) {
       const account = await find(user.account)
@@ -151,14 +153,4 @@ export function accountsOf(
       return credential
     },
   }
-}
-
-function openable(suite: number): OpeningSuite {
-  const found = wrapSuite(suite)
-  if (found === 0x0010 || found === 0x0020) return found
-  throw new AdministrationError('tampered', `account: its master key has suite ${suite}, which none is made with`)
-}
-
-function plain({ id, name, createdAt, disabled }: Account): Account {
-  return { id, name, createdAt, disabled }
 }

@@ -9,6 +9,9 @@ import type { Devices } from './devices.ts'
 import type { Groups } from './groups.ts'
 import type { Intake } from './intake.ts'
 import type { Jobs } from './jobs.ts'
+import type { KeyWorks } from './key-works.ts'
+import type { MasterKeys } from './master-keys.ts'
+import type { NamedKeys } from './named-keys.ts'
 import type { Users } from './users.ts'
 
 /** What the operator may do, each change on record before its answer leaves. */
@@ -19,12 +22,29 @@ export function administrationOf(on: {
   identities: IdentityAdministration
   jobs: Jobs
   devices: Devices
+  masters: MasterKeys
+  namedKeys: NamedKeys
+  keyWorks: Omit<KeyWorks, 'resume' | 'close'>
   intake: Intake
   audit: Audit
   status: () => Promise<AuthorityStatus>
   caCertificate: Buffer
 }): Administration {
-  const { accounts, users, groups, identities, jobs, devices, intake, audit, status, caCertificate } = on
+  const {
+    accounts,
+    users,
+    groups,
+    identities,
+    jobs,
+    devices,
+    masters,
+    namedKeys,
+    keyWorks,
+    intake,
+    audit,
+    status,
+    caCertificate,
+  } = on
 
   const change = async <T>(what: string, about: string, work: () => Promise<T>): Promise<T> => {
     const entry = { what, who: 'operator', about }
@@ -102,6 +122,18 @@ export function administrationOf(on: {
       change('intake end', job, async () => {
         await jobs.advance(job, 'end-intake')
       }),
+    createKey: (account, name) => change('key create', `${account}/${name}`, () => namedKeys.create(account, name)),
+    disableKey: key => change('key disable', key, () => namedKeys.disable(key)),
+    enableKey: key => change('key enable', key, () => namedKeys.enable(key)),
+    grantKey: (key, kind, member) =>
+      change('key grant', `${key} to ${kind} ${member}`, () => namedKeys.grant(key, kind, member)),
+    revokeKey: (key, kind, member) =>
+      change('key revoke', `${key} from ${kind} ${member}`, () => namedKeys.revoke(key, kind, member)),
+    listKeys: account => look(() => masters.list(account)),
+    rotateKey: (key, by) => change('key rotate', `${key}, asked by ${by}`, () => keyWorks.rotate(key, by)),
+    keyWork: key => look(() => keyWorks.progress(key)),
+    destroyKey: (key, by) => change('key destroy', `${key}, asked by ${by}`, () => keyWorks.destroy(key, by)),
+    keyDestruction: (key, version) => look(() => keyWorks.record(key, version)),
     destroyJobKey: job => change('key destroy', job, () => jobs.destroyKey(job)),
     verifyAudit: () => look(audit.verify),
     status: () => look(status),

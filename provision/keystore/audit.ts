@@ -17,6 +17,8 @@ export type AuditEntry = { what: string; who: string; about: string; outcome: st
  */
 export type Audit = {
   write(entry: AuditEntry): Promise<void>
+  /** The last row that is on the medium. */
+  head(): { seq: number; hash: Buffer }
   /** @throws FormatError "tampered" - names the first row that does not fit */
   verify(): Promise<{ entries: number; head: Buffer }>
   close(): Promise<void>
@@ -71,6 +73,7 @@ export async function openAudit(
       writing ??= Promise.resolve().then(drain)
       return promise
     },
+    head: () => head,
     async verify() {
       while (writing !== null) await writing
       return verifyChain(database, state)

@@ -33,9 +33,12 @@ import { intakeOf } from './intake.ts'
 import { issuerKeysOf } from './issuer-keys.ts'
 import { issuersOf } from './issuers.ts'
 import { jobsOf } from './jobs.ts'
+import { keyWorksOf } from './key-works.ts'
 import { loginOf } from './login.ts'
 import { loginOriginsOf } from './login-origins.ts'
+import { masterKeysOf } from './master-keys.ts'
 import { membershipsOf } from './memberships.ts'
+import { namedKeysOf } from './named-keys.ts'
 import { objectsOf } from './objects.ts'
 import { passwordsOf } from './passwords.ts'
 import { policyProofsOf } from './policy-proofs.ts'
@@ -98,7 +101,9 @@ export async function openAuthority(config: AuthorityConfig): Promise<Authority>
     const groups = groupsOf({ database, accounts, users, memberships, clock })
     const aclObjects = aclObjectsOf(database, clock)
     const jobs = jobsOf({ database, token, accounts, users, aclObjects, orderSpki: facts.grantSpki, clock })
-    const epochs = epochsOf(database, token, clock)
+    const masters = masterKeysOf(database, accounts)
+    const epochs = epochsOf({ database, token, masters, clock })
+    const keyWorks = keyWorksOf({ database, token, accounts, masters, epochs, audit, facts, clock })
     const signed = signedProofsOf({ accounts, clock })
     const policies = policyProofsOf({ accounts, clock })
     const issuers = issuersOf({ database, accounts, groups, state, clock })
@@ -120,14 +125,25 @@ export async function openAuthority(config: AuthorityConfig): Promise<Authority>
       passwords: passwordsOf({ issuers, fetch: fetchBounded, clock }),
     })
     const buckets = bucketsOf(database, clock)
-    const objects = objectsOf(database, { epochs, accounts, users, buckets, jobs, aclObjects, clock })
-    const intake = intakeOf({ database, token, accounts, jobs, buckets, epochs, facts, clock })
+    const objects = objectsOf(database, { epochs, masters, accounts, users, buckets, jobs, aclObjects, clock })
+    const intake = intakeOf({ database, token, masters, jobs, buckets, epochs, facts, clock })
     const devices = devicesOf({ database, token, jobs, facts, clock })
     const directory = directoryOf(users, groups)
     const bucketRights = bucketRightsOf(buckets, aclObjects, decision)
     const askedAcls = askedAclsOf({ directory, objects, aclObjects })
     const verbs = {
-      ...releaseVerbs({ proofs, uploads, accounts, epochs, objects, buckets, bucketRights, askedAcls, decision }),
+      ...releaseVerbs({
+        proofs,
+        uploads,
+        accounts,
+        masters,
+        epochs,
+        objects,
+        buckets,
+        bucketRights,
+        askedAcls,
+        decision,
+      }),
       ...bucketVerbs({ proofs, buckets, bucketRights, askedAcls }),
       ...aclObjectVerbs({ proofs, objects, aclObjects, bucketRights, directory }),
       ...proofVerbs(proofs),
@@ -141,6 +157,7 @@ export async function openAuthority(config: AuthorityConfig): Promise<Authority>
       tokenOperations: token.operations,
       caFingerprint,
     })
+    await keyWorks.resume()
     let closed: Promise<void> | null = null
     return {
       release: auditedRelease({ ...verbs, ...intake }, audit),
@@ -152,13 +169,19 @@ export async function openAuthority(config: AuthorityConfig): Promise<Authority>
         identities,
         jobs,
         devices,
+        masters,
+        namedKeys: namedKeysOf({ database, token, accounts, masters, users, groups, clock }),
+        keyWorks,
         intake,
         audit,
         status,
         caCertificate: facts.caCertificate,
       }),
       close() {
-        closed ??= audit.close().then(() => database.destroy())
+        closed ??= keyWorks
+          .close()
+          .then(audit.close)
+          .then(() => database.destroy())
         return closed
       },
     }

@@ -17,12 +17,12 @@ import {
 import { keyId } from '../../format/wrap-suite.ts'
 import type { Token } from '../../hsm/token.ts'
 import type { KeystoreSchema } from '../database/keystore-schema.ts'
-import type { Accounts } from './accounts.ts'
 import type { Buckets } from './buckets.ts'
 import { type Adopted, type Epoch, type Epochs, sameEpoch } from './epochs.ts'
 import type { Facts } from './facts.ts'
 import type { Jobs, KnownDevice, KnownJob } from './jobs.ts'
 import { Lru } from './lru.ts'
+import type { MasterKeys } from './master-keys.ts'
 import { openObjectKey } from './opening.ts'
 import { denied } from './refusal.ts'
 import { importKey, TOKEN_KEYS } from './token-keys.ts'
@@ -37,14 +37,14 @@ const STATION_NAME = /^[\p{L}\p{N}][\p{L}\p{N} ._@-]{0,63}$/u
 export function intakeOf(on: {
   database: Kysely<KeystoreSchema>
   token: Token
-  accounts: Accounts
+  masters: Pick<MasterKeys, 'usable'>
   jobs: Jobs
   buckets: Pick<Buckets, 'open'>
   epochs: Epochs
   facts: Facts
   clock: () => number
 }): Intake {
-  const { database, token, accounts, jobs, buckets, epochs, facts, clock } = on
+  const { database, token, masters, jobs, buckets, epochs, facts, clock } = on
   const adopted = new Lru<EpochId, Promise<Adopted>>(ADOPTED_MAX)
 
   const station = async (proof: StationProof): Promise<{ job: KnownJob; device: KnownDevice }> => {
@@ -74,14 +74,14 @@ export function intakeOf(on: {
     if (!device.grants.some(grant => equalBytes(grant.hash, record.grantHash)))
       throw denied('a key record under a grant that was not issued to this device for this job')
     const { epoch: id, commitment } = record
-    const epoch = { id, account: job.order.account, job: job.id, device: record.device, commitment }
+    const { account } = job.order
+    const epoch = { id, account, master: account, job: job.id, device: record.device, commitment }
+    const master = await masters.usable(account)
     const there = await epochs.find(id)
     if (there !== null) {
       if (!sameEpoch(there, epoch)) throw denied('another epoch has this id')
       return { epoch, adopted: null }
     }
-    const account = await accounts.byId(job.order.account)
-    if (account === null) throw denied('the account is gone')
     const open = async (): Promise<Adopted> => {
       if (job.keyDestroyed) throw denied("the job's import key was destroyed")
       const mine = keyId(job.recipient.spki)
@@ -90,7 +90,7 @@ export function intakeOf(on: {
         found => equalBytes(found, mine),
         (_, sealed, context) => token.open(importKey(job.id), sealed, context),
       )
-      return epochs.adopt(epoch, account, key)
+      return epochs.adopt(epoch, master, key)
     }
     // names first, the takeover after: between the two the opened epoch waits here, and the token is asked once
     const waiting = adopted.get(id) ?? open()
@@ -130,11 +130,18 @@ export function intakeOf(on: {
     async reseal(proof, keyRecord) {
       const found = await takeOver(proof, keyRecord)
       if (found.adopted === null) return
+      let taken = found.adopted
       // the drive is the job's: from before its first object is seen the order's buckets are its account's. One that is another's stays it
       const { account, buckets: ordered } = (await jobs.known(proof.job)).order
       const own = { kind: 'own', acl: expandCanned('private', account, account) } as const
       for (const bucket of ordered) await buckets.open(bucket, { user: account, account }, own)
-      await epochs.record(found.adopted)
+      while (!(await epochs.record(taken))) {
+        // the account's key was exchanged since it was opened: once more, to the new one
+        adopted.delete(found.epoch.id)
+        const again = await takeOver(proof, keyRecord)
+        if (again.adopted === null) return
+        taken = again.adopted
+      }
       adopted.delete(found.epoch.id)
     },
     async prove(proof, objects) {

@@ -38,4 +38,9 @@ export class Lru<Key, Value> {
     this.#forgotten++
     this.#map.delete(key)
   }
+
+  deleteWhere(goes: (key: Key, value: Value) => boolean): void {
+    this.#forgotten++
+    for (const [key, value] of this.#map) if (goes(key, value)) this.#map.delete(key)
+  }
 }

@@ -4,6 +4,7 @@ import { type BoundAcl, encodeBoundAcl, parseBoundAcl } from '../../access/acl/b
 import { type DecisionSettings, rightsOf, type Who } from '../../access/acl/decide.ts'
 import { AccessError } from '../../access/fault.ts'
 import { fulfils, isWish, NO_WISH, type Wish } from '../../access/precondition.ts'
+import type { Account } from '../../format/administration.ts'
 import { type ObjectContext, objectContextHash } from '../../format/context.ts'
 import {
   COMPOSITE,
@@ -15,16 +16,25 @@ import {
   parseEnvelope,
 } from '../../format/envelope.ts'
 import type { EpochKeys } from '../../format/epoch-key.ts'
-import { type AclInForce, encodeBinding, parseBinding, type StoredObject } from '../../format/release.ts'
+import {
+  type AclInForce,
+  type Binding,
+  type BoundEncryption,
+  encodeBinding,
+  parseBinding,
+  type StoredObject,
+} from '../../format/release.ts'
 import type { KeystoreSchema } from '../database/keystore-schema.ts'
 import { seeker } from '../database/rows.ts'
-import type { Accounts, KnownAccount } from './accounts.ts'
+import type { Accounts } from './accounts.ts'
 import type { AclObjects } from './acl-objects.ts'
+import { mayUse } from './asked-key.ts'
 import type { Buckets } from './buckets.ts'
 import { samePlace } from './coverage.ts'
 import { type Epochs, NO_JOB } from './epochs.ts'
 import type { Jobs } from './jobs.ts'
 import { Lru } from './lru.ts'
+import type { KnownKey, MasterKeys } from './master-keys.ts'
 import { isListed, openObjectKey } from './opening.ts'
 import { denied } from './refusal.ts'
 import { type Spending, spend } from './spent.ts'
@@ -35,7 +45,8 @@ export type Bound = {
   envelope: Envelope
   context: ObjectContext
   /** whose epoch it is under */
-  account: KnownAccount
+  account: Account
+  master: KnownKey
   /** user; null: nobody known */
   owner: string | null
   /** of the bucket that it lies in, when that is known here */
@@ -67,8 +78,9 @@ export type Objects = {
 const BINDINGS_CACHED_MAX = 50_000
 const rowByPlace = seeker<Pick<KeystoreSchema['bindings'], 'place' | 'acl'>>('bindings', ['acl'], ['place'])
 
+/** R by the ACL of this moment, and the right to the key, where it is a named one. */
 export function mayRead(bound: Bound, who: Who): boolean {
-  return (rightsOf({ kind: 'object', ...bound }, who) & R) !== 0
+  return (rightsOf({ kind: 'object', ...bound }, who) & R) !== 0 && mayUse(bound.master, who)
 }
 
 export function mayChangeAcl(bound: Bound, who: Who, decision: DecisionSettings): boolean {
@@ -79,6 +91,7 @@ export function objectsOf(
   database: Kysely<KeystoreSchema>,
   on: {
     epochs: Epochs
+    masters: Pick<MasterKeys, 'usable'>
     accounts: Accounts
     users: Pick<Users, 'byId'>
     buckets: Pick<Buckets, 'find'>
@@ -87,7 +100,7 @@ export function objectsOf(
     clock: () => number
   },
 ): Objects {
-  const { epochs, accounts, users, buckets, jobs, aclObjects, clock } = on
+  const { epochs, masters, accounts, users, buckets, jobs, aclObjects, clock } = on
   // the ACL of a place, null where there is no row: this process alone writes them
   const rows = new Lru<string, string | null>(BINDINGS_CACHED_MAX)
   const rowOf = async (context: ObjectContext): Promise<string | null> => {
@@ -116,6 +129,7 @@ export function objectsOf(
       throw denied('said to be of another job than its epoch')
     const account = await accounts.byId(epoch.account)
     if (account === null || account.disabled) throw denied('its account is switched off')
+    const master = await masters.usable(epoch.master)
     if ((envelope.kind === PART) !== (stored.place.part !== undefined))
       throw denied('a part, and only a part, has a number')
     const context: ObjectContext = {
@@ -127,23 +141,27 @@ export function objectsOf(
       binding: stored.binding,
       ...(stored.place.part && { part: stored.place.part }),
     }
-    const { owner, acl } = await live(context, stored, account)
+    const { owner, acl } = await live(context, stored, account, master.id)
     const bucketOwner = (await buckets.find(context.bucket))?.owner ?? null
-    return { envelope, context, account, owner, bucketOwner, acl, stored, keys: await epochs.keys(epoch) }
+    const keys = await epochs.keys(epoch)
+    return { envelope, context, account, master, owner, bucketOwner, acl, stored, keys }
   }
   const live = async (
     context: ObjectContext,
     stored: StoredObject,
-    account: KnownAccount,
+    account: Account,
+    master: string,
   ): Promise<{ owner: string | null; acl: Acl | null }> => {
-    let first: { owner: string; acl: string }
+    let first: Pick<Binding, 'owner' | 'acl'>
     if (context.job !== null) {
       const { order } = await jobs.known(context.job)
       if (!order.buckets.includes(context.bucket)) throw denied('its bucket is not in the job order')
       if (stored.binding.length > 0) throw denied('what came by drive carries no binding')
       first = { owner: account.id, acl: order.acl }
     } else {
-      first = parseBinding(stored.binding)
+      const said = parseBinding(stored.binding)
+      if ((said.encryption?.key ?? account.id) !== master) throw denied('its binding names another key')
+      first = said
       if (first.owner !== '' && (await users.byId(first.owner))?.account !== account.id)
         throw denied('its binding names an owner elsewhere')
     }
@@ -193,8 +211,9 @@ export function objectsOf(
       const out: Bound[] = []
       for (const stored of asked) {
         const part = await bind(stored)
-        // a composite may list anything: only parts of its own account, job and name are its parts
-        const own = part.account.id === composite.account.id && part.context.job === composite.context.job
+        // a composite may list anything: only parts of its own account, key, job and name are its parts
+        const home = part.account.id === composite.account.id && part.master.id === composite.master.id
+        const own = home && part.context.job === composite.context.job
         if (part.envelope.kind !== PART || !own || !samePlace(part.context, composite.context))
           throw denied('not a part of this object')
         if (!isListed(part.envelope, listed.get(part.envelope.objectId))) throw denied('a part that is not listed')
@@ -223,8 +242,13 @@ function placeOf({ binding: _, ...place }: ObjectContext): Buffer {
   return objectContextHash(place)
 }
 
-export function bindingOf(owner: string | null, kind: Envelope['kind'], acl: BoundAcl): Buffer {
-  return encodeBinding(owner, kind === PART ? '' : encodeBoundAcl(acl))
+export function bindingOf(
+  owner: string | null,
+  kind: Envelope['kind'],
+  acl: BoundAcl,
+  encryption: BoundEncryption | null,
+): Buffer {
+  return encodeBinding(owner, kind === PART ? '' : encodeBoundAcl(acl), encryption)
 }
 
 function readAcl(text: string): BoundAcl {

@@ -2,6 +2,7 @@ import { hash } from 'node:crypto'
 import { NO_ENTRIES as NONE, W } from '../../access/acl/acl.ts'
 import type { BoundAcl } from '../../access/acl/bound.ts'
 import type { DecisionSettings, Who } from '../../access/acl/decide.ts'
+import type { Account } from '../../format/administration.ts'
 import type { ObjectContext } from '../../format/context.ts'
 import {
   COMPOSITE,
@@ -15,8 +16,9 @@ import {
 import { sealMetadata } from '../../format/metadata.ts'
 import type { KeyRelease, ObjectPlace, WrapRequest } from '../../format/release.ts'
 import { decodeProof } from '../../format/request-proof.ts'
-import type { Accounts, KnownAccount } from './accounts.ts'
+import type { Accounts } from './accounts.ts'
 import { type AskedAcls, type Asking, anonymousObjectAcl, metagenerationWish } from './asked-acl.ts'
+import { askedKey } from './asked-key.ts'
 import type { BucketRights } from './bucket-rights.ts'
 import type { Buckets } from './buckets.ts'
 import {
@@ -29,6 +31,7 @@ import {
   samePlace,
 } from './coverage.ts'
 import { type Epochs, NO_JOB } from './epochs.ts'
+import type { MasterKeys } from './master-keys.ts'
 import { type Bound, bindingOf, isWhole, mayChangeAcl, mayRead, type Objects } from './objects.ts'
 import { checkBody, headerHash } from './opening.ts'
 import { requireLength, unsignedForm } from './policy-proofs.ts'
@@ -44,6 +47,7 @@ export function releaseVerbs(on: {
   proofs: Proofs
   uploads: Pick<UploadTickets, 'mint'>
   accounts: Accounts
+  masters: Pick<MasterKeys, 'find' | 'usable'>
   epochs: Epochs
   objects: Objects
   buckets: Pick<Buckets, 'find'>
@@ -51,16 +55,17 @@ export function releaseVerbs(on: {
   askedAcls: AskedAcls
   decision: DecisionSettings
 }): Verbs {
-  const { proofs, uploads, accounts, epochs, objects, buckets, bucketRights, askedAcls, decision } = on
+  const { proofs, uploads, accounts, masters, epochs, objects, buckets, bucketRights, askedAcls, decision } = on
 
-  const accountOf = async (id: string): Promise<KnownAccount> => {
+  const accountOf = async (id: string): Promise<Account> => {
     const account = await accounts.byId(id)
     if (account === null || account.disabled) throw denied('the account is gone or switched off')
     return account
   }
-  /** A new envelope under the account's own epoch. */
+  /** A new envelope under the account's epoch of that key. */
   const sealFor = async (
-    owner: KnownAccount,
+    owner: Account,
+    master: string,
     objectKey: Uint8Array,
     fields: Omit<EnvelopeFields, 'kekKind' | 'kekId' | 'job' | 'sealedMetadata'>,
     coreHeader: Uint8Array,
@@ -68,7 +73,7 @@ export function releaseVerbs(on: {
     binding: Buffer,
     metadata: Uint8Array,
   ): Promise<{ envelope: Buffer; context: ObjectContext }> => {
-    const { id, keys } = await epochs.current(owner)
+    const { id, keys } = await epochs.current(owner.id, master)
     const { kind, objectId } = fields
     const sealedMetadata = sealMetadata(keys.metadataKey, { kind, objectId, job: NO_JOB, epoch: id }, metadata)
     const full = { ...fields, kekKind: KEYSTORE_KEK, kekId: id, job: NO_JOB, sealedMetadata } as const
@@ -91,6 +96,7 @@ export function releaseVerbs(on: {
       await bucketRights.require(place.bucket, judged.who, W)
       // one that cannot be had is refused before the bytes come; which it is, is said when the object is there
       await newAcl({ ...judged, named }, place)
+      await askedKey(masters, judged, judged.principal.account)
       return uploads.mint(judged.principal, proof, place, upload)
     },
     async wrap(request) {
@@ -106,8 +112,19 @@ export function releaseVerbs(on: {
         const owner = await accountOf(bucket.account)
         const { named } = request
         const acl = form === null ? anonymousObjectAcl(bucket) : await askedAcls.ofForm(form, named, bucket, place)
-        const binding = bindingOf(null, kind, acl)
-        const made = await sealFor(owner, request.objectKey, fields, coreHeader, place, binding, request.metadata)
+        if (form !== null && (await askedKey(masters, { proof: form, who: ANONYMOUS }, owner.id)).encryption !== null)
+          throw denied('nobody who is not known uses a named key')
+        const binding = bindingOf(null, kind, acl, null)
+        const made = await sealFor(
+          owner,
+          owner.id,
+          request.objectKey,
+          fields,
+          coreHeader,
+          place,
+          binding,
+          request.metadata,
+        )
         return { envelope: made.envelope, binding, account: owner.id }
       }
       const judged = await proofs.judgeWrite(request.proof)
@@ -117,16 +134,17 @@ export function releaseVerbs(on: {
       // who began may have lost it since
       if (judged.proof.kind === 'upload') await bucketRights.require(place.bucket, judged.who, W)
       if ((kind === PART) !== (place.part !== undefined)) throw denied('a part, and only a part, has a number')
-      if ((kind === COMPOSITE) !== (request.creation !== null))
-        throw denied('a composite, and only a composite, was asked for by the request that began its upload')
+      if (kind === COMPOSITE ? request.creation === null : kind === OBJECT && request.creation !== null)
+        throw denied('what is uploaded in parts, and nothing else, was asked for by the request that began it')
       const asking = request.creation === null ? judged : await creationOf(request, request.creation, judged, target)
       requireOneBody(request)
       checkBody(request, coreHeader, request.objectKey)
       const owner = await accountOf(judged.principal.account)
       const { user } = judged.principal
+      const { master, encryption } = await askedKey(masters, { ...asking, who: judged.who }, owner.id)
       const acl = kind === PART ? NO_ENTRIES : await newAcl({ ...asking, named: request.named }, place)
-      const binding = bindingOf(user, kind, acl)
-      const made = await sealFor(owner, request.objectKey, fields, coreHeader, place, binding, request.metadata)
+      const binding = bindingOf(user, kind, acl, encryption)
+      const made = await sealFor(owner, master, request.objectKey, fields, coreHeader, place, binding, request.metadata)
       return { envelope: made.envelope, binding, account: owner.id }
     },
     async release({ proof, object, parts }) {
@@ -158,14 +176,15 @@ export function releaseVerbs(on: {
       const owner = await accountOf(judged.principal.account)
       const { user } = judged.principal
       const acl = destination.part === undefined ? await newAcl({ ...judged, named }, destination) : NO_ENTRIES
+      const { master, encryption } = await askedKey(masters, judged, owner.id)
       let revision = 0
       const copy = async (from: Bound, to: ObjectPlace, sealed: Uint8Array): Promise<Buffer> => {
         const { objectId, plaintextLength, bodyLength, digestId, digest, parts: list, kind: old } = from.envelope
         const kind = to.part === undefined ? old : PART
         const fields = { kind, objectId, plaintextLength, bodyLength, digestId, digest, parts: list }
         const key = objects.open(from)
-        const binding = bindingOf(user, kind, acl)
-        const made = await sealFor(owner, key, fields, from.stored.coreHeader, to, binding, sealed)
+        const binding = bindingOf(user, kind, acl, encryption)
+        const made = await sealFor(owner, master, key, fields, from.stored.coreHeader, to, binding, sealed)
         key.fill(0)
         // a row for this very place would otherwise outlive the ACL that the copy asked for
         const spending = spendingOf(proof, judged)
@@ -186,8 +205,8 @@ export function releaseVerbs(on: {
       const kind = destination.part === undefined ? source.envelope.kind : PART
       return {
         envelopes,
-        binding: bindingOf(user, kind, acl),
-        partBinding: bindingOf(user, PART, NO_ENTRIES),
+        binding: bindingOf(user, kind, acl, encryption),
+        partBinding: bindingOf(user, PART, NO_ENTRIES, encryption),
         revision,
       }
     },

@@ -10,7 +10,11 @@ export const TOKEN_KEYS = {
   state: 'sealift-state',
 } as const
 
-export const accountKey = (account: string): string => `sealift-account-${account}`
+/** Of one version of a master key: an account's own bears the account's id. */
+export function masterLabel({ id, account }: { id: string; account: string }, version: number): string {
+  const stem = id === account ? `sealift-account-${id}` : `sealift-key-${id}`
+  return version === 1 ? stem : `${stem}-${version}`
+}
 export const importKey = (job: JobId): string => `sealift-job-${job}`
 
 /** The suite for a new opening pair: what the token proved, HPKE before RSA. @throws TokenError "unsupported" */

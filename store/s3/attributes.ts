@@ -9,7 +9,7 @@ const kept = ['cache-control', 'content-disposition', 'content-encoding', 'conte
 const mostMetadataBytes = 2048
 
 /** What asks for something this face does not do: doing it half would be a silent downgrade. */
-const refused = /^x-amz-(tagging|website-redirect-location|object-lock-|server-side-encryption)/
+const refused = /^x-amz-(tagging|website-redirect-location|object-lock-)/
 
 /**
  * What the uploader says of an object. Metadata goes in and out as the bytes that came: UTF-8 as text, RFC 2047 words untouched.

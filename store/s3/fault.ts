@@ -102,6 +102,8 @@ const accessCodes: Record<AccessFault, S3Code> = {
   'other-owner': 'AccessDenied',
   'invalid-acl-object': 'InvalidAclObject',
   'malformed-precondition': 'InvalidArgument',
+  'malformed-encryption': 'InvalidArgument',
+  'unsupported-encryption': 'NotImplemented',
   'malformed-form': 'InvalidArgument',
   'malformed-policy': 'InvalidPolicyDocument',
   denied: 'AccessDenied',

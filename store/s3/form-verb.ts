@@ -4,6 +4,7 @@ import { hasAcl } from '../ability.ts'
 import type { ObjectRecord } from '../object-store.ts'
 import { checksumHeaders, readAttributes } from './attributes.ts'
 import { emptyResponse, type FaceSettings, xmlResponse } from './call.ts'
+import { checkFormEncryption, encryptionHeaders } from './encryption.ts'
 import { S3Error } from './fault.ts'
 import { type Form, openForm } from './form.ts'
 import type { Admission, Gate } from './gate.ts'
@@ -42,6 +43,7 @@ export async function postForm(
     const redirect = redirectOf(fields)
     const admission = await gate.admitForm(bucket, fields)
     checkFormAcl(fields, admission)
+    checkFormEncryption(carrier, admission.store)
     const key = fields.get('key') ?? ''
     const payload = await openFormPayload(carrier, settings.etags)
     const { finish } = payload
@@ -116,6 +118,7 @@ function answer(fields: Form['fields'], record: ObjectRecord, redirect: URL | nu
     ['etag', `"${etag}"`],
     ...checksumHeaders(record.checksum),
     ...generationHeaders(record),
+    ...encryptionHeaders(record),
   ]
   if (redirect !== null) {
     const told = `bucket=${encodeURIComponent(bucket)}&key=${encodeURIComponent(key)}&etag=%22${etag}%22`

@@ -16,6 +16,7 @@ import { readAttributes } from './attributes.ts'
 import { emptyResponse, multipart, type ObjectCall, xmlResponse } from './call.ts'
 import { checksumNames, combineCrcs, crcOf, isCombinable } from './checksum.ts'
 import { bareTag, readPutCondition } from './conditions.ts'
+import { checkAskedEncryption, checkNoCustomerKey, encryptionHeaders } from './encryption.ts'
 import { S3Error } from './fault.ts'
 import { generationHeaders, readGenerations } from './generations.ts'
 import { header, type S3Response } from './message.ts'
@@ -28,6 +29,7 @@ export async function createUpload(call: ObjectCall): Promise<S3Response> {
   const { request, bucket, key } = call
   const checksum = readUploadChecksum(call)
   checkAskedAcl(call)
+  checkAskedEncryption(call)
   const upload = await multipart(call).createUpload(bucket, key, readAttributes(request), checksum)
   const headers: [string, string][] = checksum
     ? [
@@ -81,6 +83,7 @@ function readPartNumber({ query }: ObjectCall): number {
 
 export async function uploadPart(call: ObjectCall): Promise<S3Response> {
   const number = readPartNumber(call)
+  checkNoCustomerKey(call.request)
   const upload = await findUpload(call)
   const wanted = upload.checksum?.name
   const { body, length, finish } = await openPayload(call.request, call.admission, call.settings.etags, wanted)
@@ -104,6 +107,7 @@ export async function uploadPartCopy(call: ObjectCall): Promise<S3Response> {
   const { request, store, admission } = call
   const number = readPartNumber(call)
   const upload = await findUpload(call)
+  checkNoCustomerKey(call.request)
   const source = await readCopySource(call)
   const rangeText = header(request, 'x-amz-copy-source-range')
   if (rangeText !== undefined && !/^bytes=\d+-\d+$/.test(rangeText)) {
@@ -163,7 +167,7 @@ export async function completeUpload(call: ObjectCall): Promise<S3Response> {
           ]
         : []),
     ]),
-    generationHeaders(record),
+    [...generationHeaders(record), ...encryptionHeaders(record)],
   )
 }
 

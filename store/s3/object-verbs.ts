@@ -1,3 +1,4 @@
+import { NO_WISH } from '../../access/precondition.ts'
 import { hasCopy } from '../ability.ts'
 import {
   type ByteRange,
@@ -5,12 +6,14 @@ import {
   type ObjectAttributes,
   type ObjectRecord,
   type ObjectStore,
+  type PutOptions,
 } from '../object-store.ts'
 import { doneWith } from '../own-body.ts'
 import { checkAskedAcl } from './acl-verbs.ts'
 import { checksumHeaders, objectHeaders, readAttributes } from './attributes.ts'
 import { emptyResponse, type ObjectCall, xmlResponse } from './call.ts'
 import { judgeConditions, readConditions, readPutCondition, readRange } from './conditions.ts'
+import { checkAskedEncryption, checkNoCustomerKey, encryptionHeaders } from './encryption.ts'
 import { S3Error } from './fault.ts'
 import {
   generationHeaders,
@@ -28,6 +31,7 @@ import { element, s3Element } from './xml-out.ts'
 export async function putObject(call: ObjectCall): Promise<S3Response> {
   const { request, admission, store, bucket, key, settings } = call
   checkAskedAcl(call)
+  checkAskedEncryption(call)
   const attributes = readAttributes(request)
   const condition = readPutCondition(request)
   const generations = readGenerations(call)
@@ -38,6 +42,7 @@ export async function putObject(call: ObjectCall): Promise<S3Response> {
     ['etag', `"${record.etag}"`],
     ...checksumHeaders(record.checksum),
     ...generationHeaders(record),
+    ...encryptionHeaders(record),
   ])
 }
 
@@ -81,6 +86,7 @@ type ObjectHead = {
 
 function objectHead(call: ObjectCall, record: ObjectRecord): ObjectHead {
   const { request, query, admission } = call
+  checkNoCustomerKey(request)
   requireVersion(readVersion(call), record)
   const overrides: Query = new Map([...query].filter(([name]) => name.startsWith('response-')))
   if (overrides.size > 0 && !admission.principal) {
@@ -93,7 +99,7 @@ function objectHead(call: ObjectCall, record: ObjectRecord): ObjectHead {
   if (part !== undefined && (part !== '1' || (record.parts ?? 1) > 1)) {
     throw new S3Error('NotImplemented', 'Reading by part number is not implemented here; use a range.')
   }
-  const headers = [...objectHeaders(record, overrides), ...generationHeaders(record)]
+  const headers = [...objectHeaders(record, overrides), ...generationHeaders(record), ...encryptionHeaders(record)]
   if (header(request, 'x-amz-checksum-mode')?.toUpperCase() === 'ENABLED')
     headers.push(...checksumHeaders(record.checksum))
   const verdicts = [judgeConditions(readConditions(request), record), judgeGenerations(readGenerations(call), record)]
@@ -146,8 +152,11 @@ export async function copyObject(call: ObjectCall): Promise<S3Response> {
   if (directive !== 'COPY' && directive !== 'REPLACE')
     throw new S3Error('InvalidArgument', 'Unknown metadata directive.')
   checkAskedAcl(call)
+  checkAskedEncryption(call)
   const given = readAttributes(request)
-  if (directive === 'COPY' && source.bucket === bucket && source.key === key) {
+  const anew = readReencrypt(call)
+  const onItself = source.bucket === bucket && source.key === key
+  if (directive === 'COPY' && onItself && !anew) {
     throw new S3Error(
       'InvalidRequest',
       'This copy request is illegal because it is trying to copy an object to itself without changing its metadata.',
@@ -155,21 +164,20 @@ export async function copyObject(call: ObjectCall): Promise<S3Response> {
   }
   // the source's ACL never goes along: it is no attribute
   const attributes = directive === 'REPLACE' ? given : source.record.attributes
-  const condition = readPutCondition(request)
-  const generations = readGenerations(call)
   const { etag: sourceEtag, generation: sourceGeneration } = source.record
-  const record = hasCopy(store)
-    ? await store.copy(
-        source,
-        { bucket, key },
-        {
-          ...{ attributes, sourceEtag },
-          ...(sourceGeneration !== undefined && { sourceGeneration }),
-          ...(condition && { condition }),
-          ...(generations && { generations }),
-        },
-      )
-    : await copyThrough(call, source, attributes)
+  const record = anew
+    ? await copyThrough(call, source, attributes, onItself ? termsOfItself(call, source.record) : termsOf(call))
+    : hasCopy(store)
+      ? await store.copy(
+          source,
+          { bucket, key },
+          {
+            ...{ attributes, sourceEtag },
+            ...(sourceGeneration !== undefined && { sourceGeneration }),
+            ...termsOf(call),
+          },
+        )
+      : await copyThrough(call, source, attributes, termsOf(call))
   if (!record) throw noSuchKey()
   return xmlResponse(
     s3Element('CopyObjectResult', [
@@ -177,14 +185,45 @@ export async function copyObject(call: ObjectCall): Promise<S3Response> {
       element('ETag', `"${record.etag}"`),
       record.checksum ? element(`Checksum${record.checksum.name}`, record.checksum.value) : null,
     ]),
-    generationHeaders(record),
+    [...generationHeaders(record), ...encryptionHeaders(record)],
   )
 }
 
+/** Whether the copy is to have a key and a body of its own, instead of sharing those of its source. @throws S3Error */
+function readReencrypt({ request, admission }: ObjectCall): boolean {
+  const value = header(request, 'x-storage-reencrypt')
+  if (value === undefined) return false
+  if (value.trim().toLowerCase() !== 'true') throw new S3Error('InvalidArgument', 'x-storage-reencrypt: want true.')
+  if (admission.principal === null) throw new S3Error('AccessDenied', 'A copy is asked for by a signed request only.')
+  return true
+}
+
+type CopyTerms = Pick<PutOptions, 'condition' | 'generations'>
+
+function termsOf(call: ObjectCall): CopyTerms {
+  const condition = readPutCondition(call.request)
+  const generations = readGenerations(call)
+  return { ...(condition && { condition }), ...(generations && { generations }) }
+}
+
+/** Of an object that replaces itself: what was written since it was read must not be lost. @throws S3Error "PreconditionFailed" */
+function termsOfItself(call: ObjectCall, record: ObjectRecord): CopyTerms {
+  const { condition, generations } = termsOf(call)
+  const otherwise = condition !== undefined && ('absent' in condition || condition.etag !== record.etag)
+  if (otherwise || judgeGenerations(generations, record) !== 'go') throw preconditionFailed()
+  const { etag, generation } = record
+  if (generation === undefined) return { condition: { etag } }
+  return { condition: { etag }, generations: { generation: { is: generation, isNot: null }, metageneration: NO_WISH } }
+}
+
 /** The bytes pass through this process. */
-async function copyThrough(call: ObjectCall, source: CopySource, attributes: ObjectAttributes): Promise<ObjectRecord> {
+async function copyThrough(
+  call: ObjectCall,
+  source: CopySource,
+  attributes: ObjectAttributes,
+  terms: CopyTerms,
+): Promise<ObjectRecord> {
   const { request, store, bucket, key, admission } = call
-  const condition = readPutCondition(request)
   const { body, size } = await openSource(store, source)
   const carrier = { ...request, headers: [['content-length', String(size)] as const], body }
   const payload = await openPayload(carrier, { ...admission, payload: null }, 'md5', source.record.checksum?.name)
@@ -192,7 +231,7 @@ async function copyThrough(call: ObjectCall, source: CopySource, attributes: Obj
     attributes,
     length: size,
     finish: payload.finish,
-    ...(condition && { condition }),
+    ...terms,
   })
 }
 

@@ -4,6 +4,7 @@ import { checkAskedAcl } from './acl-verbs.ts'
 import { readAttributes } from './attributes.ts'
 import { type Call, emptyResponse, type ObjectCall } from './call.ts'
 import { readPutCondition } from './conditions.ts'
+import { checkAskedEncryption, encryptionHeaders } from './encryption.ts'
 import { S3Error } from './fault.ts'
 import { generationHeaders, readGenerations } from './generations.ts'
 import { header, type S3Response } from './message.ts'
@@ -27,6 +28,7 @@ export async function startResumable(call: ObjectCall): Promise<S3Response> {
   if (Number(header(request, 'content-length') ?? 0) !== 0)
     throw new S3Error('InvalidArgument', 'The request that begins a resumable upload has no body.')
   checkAskedAcl(call)
+  checkAskedEncryption(call)
   const condition = readPutCondition(request)
   const generations = readGenerations(call)
   const id = await store.startResumable(bucket, key, {
@@ -95,7 +97,8 @@ export function readContentRange(
 }
 
 function told({ done, stored }: ResumableState): S3Response {
-  if (done !== null) return emptyResponse(200, [['etag', `"${done.etag}"`], ...generationHeaders(done)])
+  if (done !== null)
+    return emptyResponse(200, [['etag', `"${done.etag}"`], ...generationHeaders(done), ...encryptionHeaders(done)])
   return emptyResponse(308, stored === 0 ? [] : [['range', `bytes=0-${stored - 1}`]])
 }
 

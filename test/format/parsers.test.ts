@@ -5,6 +5,7 @@ import { type CborValue, decodeCbor, encodeCbor } from '../../format/cbor.ts'
 import { peekCheckpoint } from '../../format/checkpoint.ts'
 import { parseCoreHeader } from '../../format/core-header.ts'
 import { readCustodyLog } from '../../format/custody.ts'
+import { parseDestructionFile } from '../../format/destruction.ts'
 import { parseEnvelope } from '../../format/envelope.ts'
 import { FRAME, PAYLOAD_LIMIT, parseCommit, parseFrameHead, parsePackHeader } from '../../format/frame.ts'
 import { parseGrantFile, peekGrant } from '../../format/grant.ts'
@@ -50,6 +51,7 @@ const SYNC: Record<string, (bytes: Buffer) => unknown> = {
   peekKeyRecord,
   peekCheckpoint,
   parseReceiptLine,
+  parseDestructionFile,
   parseProof,
   parseVolume,
   parseSealFile,

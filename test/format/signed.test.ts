@@ -2,7 +2,7 @@ import { createPublicKey, generateKeyPairSync, privateDecrypt, randomBytes } fro
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type DeviceId, type GrantId, type JobId, newId, type ObjectId } from '../../format/bytes.ts'
-import { encodeCbor } from '../../format/cbor.ts'
+import { type CborValue, encodeCbor } from '../../format/cbor.ts'
 import { peekGrant, verifyGrant } from '../../format/grant.ts'
 import { hpkeOpen } from '../../format/hpke.ts'
 import { signJobOrder, verifyJobOrder } from '../../format/job-order.ts'
@@ -225,7 +225,21 @@ signed('a key record has 1 to 16 recipients, each stanza bound to its place', as
 })
 
 signed('a binding and a place come back; an ACL that is no text or too long is refused', () => {
-  assert.equal(parseBinding(encodeBinding('o', 'public-read')), { owner: 'o', acl: 'public-read' })
+  assert.equal(parseBinding(encodeBinding('o', 'public-read')), { owner: 'o', acl: 'public-read', encryption: null })
+  const encryption = { key: 'k', context: '{"a":"b"}' }
+  assert.equal(parseBinding(encodeBinding(null, '', encryption)), { owner: '', acl: '', encryption })
+  const wrong: [CborValue, string][] = [
+    [{ k: 'k', c: 'a'.repeat(4097) }, 'limit'],
+    [{ k: 'a'.repeat(129), c: '' }, 'limit'],
+    [{ k: 'k' }, 'malformed'],
+    [{ k: 'k', c: '', z: 1 }, 'malformed'],
+    [null, 'malformed'],
+  ]
+  for (const [enc, fault] of wrong)
+    assert.is(
+      faultOf(() => parseBinding(encodeCbor({ owner: 'o', acl: '', enc }))),
+      fault,
+    )
   assert.is(
     faultOf(() => parseBinding(encodeCbor({ owner: 'o', acl: 1 }))),
     'malformed',

@@ -6,6 +6,7 @@ import { verifyCheckpoint } from '../../format/checkpoint.ts'
 import type { ObjectContext } from '../../format/context.ts'
 import { CORE_HEADER_BYTES, parseCoreHeader } from '../../format/core-header.ts'
 import { CustodyChain, readCustodyLog } from '../../format/custody.ts'
+import { parseDestructionFile, verifyDestruction } from '../../format/destruction.ts'
 import { BLAKE3_256, digestOf, SHA_256 } from '../../format/digest.ts'
 import { openEnvelope, parseEnvelope } from '../../format/envelope.ts'
 import { openGrantFile, parseGrantFile, verifyGrant } from '../../format/grant.ts'
@@ -179,6 +180,11 @@ export const READERS: Record<string, Reader> = {
     const keys: string[] = []
     const receipt = await checkReceiptFile(readAtOf(bytes), hex(inputs, 'signerSpki'), line => void keys.push(line.key))
     return { level: receipt.level, lines: receipt.lines, held: receipt.held, keys: keys.join(' ') }
+  },
+  destruction: async (inputs, bytes) => {
+    const record = verifyDestruction(parseDestructionFile(bytes).signed, hex(inputs, 'signerSpki'))
+    const { cause, account, keyName, version, epochs, by, auditRow } = record
+    return { cause, account, keyName, version, epochs, by, auditRow }
   },
   custody: async (inputs, bytes) => {
     const chain = new CustodyChain(hex(inputs, 'deviceSpki'))

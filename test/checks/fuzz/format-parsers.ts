@@ -5,6 +5,7 @@ import { peekCheckpoint, verifyCheckpoint } from '../../../format/checkpoint.ts'
 import { CORE_HEADER_BYTES, parseCoreHeader } from '../../../format/core-header.ts'
 import { decodeCrockford, readSymbols } from '../../../format/crockford.ts'
 import { readCustodyLog, verifyCustodyEvent } from '../../../format/custody.ts'
+import { parseDestructionFile, verifyDestruction } from '../../../format/destruction.ts'
 import { readDeviceRequest } from '../../../format/device-request.ts'
 import { parseDigestId } from '../../../format/digest.ts'
 import { parseEnvelope } from '../../../format/envelope.ts'
@@ -171,6 +172,7 @@ export const FORMAT_PARSERS: Parser[] = [
     () => vectorBytes('receipts'),
     async bytes => readReceiptFileHead(readAtOf(bytes)),
   ),
+  format('destruction', ['parseDestructionFile'], () => vectorBytes('destruction'), parseDestructionFile),
   format(
     'custody log',
     [],
@@ -222,6 +224,7 @@ export const FORMAT_PARSERS: Parser[] = [
     'grant',
     'job-order',
     'receipts',
+    'destruction',
     'custody',
     'message-frame',
     'request-proof',
@@ -231,5 +234,6 @@ export const FORMAT_PARSERS: Parser[] = [
   signed('checkpoint', [], () => first('checkpoint'), verifyCheckpoint),
   signed('custody-event', [], async () => (await frames('custody event'))[0] ?? Buffer.alloc(0), verifyCustodyEvent),
   signed('receipt', [], async () => (await frames('receipt'))[0] ?? Buffer.alloc(0), verifyReceipt),
+  signed('destruction', [], async () => parseDestructionFile(await first('destruction')).signed, verifyDestruction),
   signed('job-order', [], () => first('job-order'), verifyJobOrder),
 ]

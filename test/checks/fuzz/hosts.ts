@@ -68,7 +68,7 @@ export async function frames(kind: string): Promise<Buffer[]> {
     case 'tombstone':
       return [encodeTombstone({ bucket: 'b', key: 'k', objectIds: [newId()] })]
     case 'binding':
-      return [encodeBinding('owner', 'private')]
+      return [encodeBinding('owner', 'private'), encodeBinding('owner', '', { key: 'k', context: '{"a":"b"}' })]
     case 'xml':
       return text(...XML)
     case 'custody event': {

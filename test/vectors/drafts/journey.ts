@@ -1,3 +1,4 @@
+import { encodeDestructionFile, signDestruction } from '../../../format/destruction.ts'
 import { signJobOrder } from '../../../format/job-order.ts'
 import { ACCOUNT, BUCKET, NOW } from '../../format/parties.ts'
 import type { SmallDrive } from '../../format/small-drive.ts'
@@ -55,6 +56,29 @@ export async function writeJourney(folder: string, drive: SmallDrive): Promise<v
         flip('a line', 'tampered', -1),
         cut('truncated'),
         longer('truncated'),
+        ['signed by another', 'tampered', { inputs: { signerSpki: spki } }],
+      ],
+    },
+  ])
+  const record = {
+    ...{ cause: 'shredded' as const, account: ACCOUNT, accountName: 'Acme', keyName: 'film', version: 2, epochs: 17 },
+    ...{ keyDigest: Buffer.alloc(32, 7), by: 'anna', destroyedAt: NOW, auditRow: 9, auditHead: Buffer.alloc(32, 8) },
+  }
+  const destroyed = encodeDestructionFile({
+    signed: await signDestruction(record, drive.provider.sign),
+    signerCertificate: drive.signerCertificate,
+  })
+  await write(folder, 'destruction', 'That a named key is gone for ever, with the certificate of the signer.', [
+    {
+      name: 'shredded',
+      inputs: { signerSpki: otherSpki },
+      bytes: destroyed,
+      refused: [
+        flip('outer CBOR', 'malformed', 0),
+        flip('what it is', 'malformed', 10),
+        flip('payload', 'tampered', 100, 2),
+        cut('malformed'),
+        longer('malformed'),
         ['signed by another', 'tampered', { inputs: { signerSpki: spki } }],
       ],
     },

@@ -134,7 +134,7 @@ export const RELEASE_DRAFTS: Draft[] = [
     refused: [
       ['a place without its key', 'malformed', [{ ...release, object: { ...stored, p: keep(place, 'k') } }]],
       ['a job of 17 bytes', 'malformed', [{ ...release, object: { ...stored, j: Buffer.alloc(17) } }]],
-      ['a binding of 49,409 bytes', 'limit', [{ ...release, object: { ...stored, r: Buffer.alloc(49_409) } }]],
+      ['a binding of 53,761 bytes', 'limit', [{ ...release, object: { ...stored, r: Buffer.alloc(53_761) } }]],
       ['a part that is no map', 'malformed', [{ ...release, parts: [null] }]],
     ],
   },

@@ -3,6 +3,7 @@ import type { DatabaseKind } from './dialect.ts'
 import { addAclObjects, type HostedAclTables } from './hosted-acls.ts'
 import { addGenerations } from './hosted-generations.ts'
 import { addResumables, type ResumableRow } from './hosted-resumables.ts'
+import { addDataStores, type HostedStoreTables } from './hosted-stores.ts'
 import { addUsage, type HostedUsageTables } from './hosted-usage.ts'
 import type { Migrations } from './open.ts'
 
@@ -30,7 +31,10 @@ export type HostedSchema = {
   bodies: BodyRow
   /** parts of uploads under way (set: the upload's id) and of composites, which keep their set; a copy has a set of its own */
   parts: PartRow
-  /** `dead`: nothing refers to it, the bytes may still be there. `origin` names an adopted pack while its intake runs. */
+  /**
+   * `dead`: nothing refers to it, the bytes may still be there. `origin` names an adopted pack while its intake runs, and `move:` with the blob
+   * that this one is to stand for while bodies are moved to it.
+   */
   blobs: { id: string; size: number; refs: number; state: 'live' | 'dead'; origin: string | null }
   uploads: {
     id: string
@@ -50,6 +54,10 @@ export type HostedSchema = {
   usage: HostedUsageTables['usage']
   stored: HostedUsageTables['stored']
   quotas: HostedUsageTables['quotas']
+  inline_blobs: HostedStoreTables['inline_blobs']
+  placements: HostedStoreTables['placements']
+  data_stores: HostedStoreTables['data_stores']
+  moves: HostedStoreTables['moves']
   sequences: { name: 'generation'; last: number }
   /** how far the batches of an intake have come: each is taken once */
   intakes: { origin: string; position: number }
@@ -124,6 +132,7 @@ export const hostedMigrations: Migrations = kind => ({
   '0004-generations': { up: (database: Kysely<unknown>) => addGenerations(database, kind) },
   '0005-usage': { up: (database: Kysely<unknown>) => addUsage(database, kind) },
   '0006-resumables': { up: (database: Kysely<unknown>) => addResumables(database, kind) },
+  '0007-data-stores': { up: (database: Kysely<unknown>) => addDataStores(database, kind) },
 })
 
 async function first(database: Kysely<unknown>, kind: DatabaseKind): Promise<void> {

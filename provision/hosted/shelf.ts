@@ -5,8 +5,10 @@ import { lockDirectory } from '../../store/lock.ts'
 import { sqliteFile } from '../database/dialect.ts'
 import { type Database, type HostedSchema, hostedMigrations } from '../database/hosted-schema.ts'
 import { openDatabase } from '../database/open.ts'
-import { type AdoptingBlobs, openAdoptingBlobs } from './blobs.ts'
+import { openAdoptingBlobs } from './blobs.ts'
 import { openBlobs } from './open-blobs.ts'
+import { addressOf, FILES, INLINE } from './stores/address.ts'
+import { type DataStores, dataStores } from './stores/data-stores.ts'
 import { openQuotas } from './usage/quotas.ts'
 import type { Ledger } from './usage/stored.ts'
 
@@ -16,11 +18,12 @@ import type { Ledger } from './usage/stored.ts'
  *     hosted.sqlite   incoming/<id>   blobs/<first two digits>/<id>   lock.sqlite
  *
  * Write order of a body: blob written and synced; the transaction that names it (the commit point); the blob kept. So after a crash
- * `incoming` holds what the tables know, which is kept, and what they do not, which is removed.
+ * `incoming` holds what the tables know, which is kept, and what they do not, which is removed. What lies in the database comes and goes by
+ * transactions alone.
  */
 export type Shelf = {
   database: Database
-  blobs: AdoptingBlobs
+  blobs: DataStores
   clock: () => Date
   /** as the authority decides */
   decision: DecisionSettings
@@ -47,8 +50,9 @@ export async function openShelf(options: {
   const lock = lockDirectory(directory)
   let database: Database | undefined
   try {
-    const blobs = openBlobs(await openAdoptingBlobs(directory), OPEN_BLOBS_MAX)
     database = await openDatabase<HostedSchema>(sqliteFile(join(directory, 'hosted.sqlite')), hostedMigrations)
+    const files = openBlobs(await openAdoptingBlobs(directory), OPEN_BLOBS_MAX)
+    const blobs = dataStores(database, files, new Map())
     await recover(database, blobs)
     const ledger = { quotas: await openQuotas(database), now: () => clock().getTime() }
     return shelfOf({ database, blobs, clock, decision, ledger }, () => blobs.closeAll().finally(lock.close))
@@ -108,24 +112,30 @@ function shelfOf(
   }
 }
 
+/** Stores that answer while the store opens; what is dead elsewhere is removed when it is swept. */
+const OWN = new Set([FILES, INLINE])
+
 /** What a crash left between the blob, the transaction and the move or removal after it. */
-async function recover(database: Database, blobs: AdoptingBlobs): Promise<void> {
+async function recover(database: Database, blobs: DataStores): Promise<void> {
   for await (const blob of blobs.unkept()) {
     const row = await database.selectFrom('blobs').select('state').where('id', '=', blob).executeTakeFirst()
     if (row?.state === 'live') await blobs.keep(blob)
     else await blobs.remove(blob)
   }
-  for (;;) {
-    const dead = await database.selectFrom('blobs').select('id').where('state', '=', 'dead').limit(1000).execute()
-    if (dead.length === 0) return
-    for (const { id } of dead) await blobs.remove(id)
-    await database
-      .deleteFrom('blobs')
-      .where(
-        'id',
-        'in',
-        dead.map(each => each.id),
-      )
+  for (let after = ''; ; ) {
+    const dead = await database
+      .selectFrom('blobs')
+      .select('id')
+      .where('state', '=', 'dead')
+      .where('id', '>', after)
+      .orderBy('id')
+      .limit(1000)
       .execute()
+    const last = dead.at(-1)
+    if (last === undefined) return
+    after = last.id
+    const own = dead.map(each => each.id).filter(id => OWN.has(addressOf(id).store))
+    for (const id of own) await blobs.remove(id)
+    if (own.length > 0) await database.deleteFrom('blobs').where('id', 'in', own).execute()
   }
 }

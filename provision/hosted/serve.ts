@@ -1,6 +1,7 @@
 import type { Login } from '../../format/login.ts'
 import type { KeyRelease } from '../../format/release.ts'
 import { StoreError } from '../../store/object-store.ts'
+import type { Patience } from '../../store/remote/remote-settings.ts'
 import { type Face, s3Face } from '../../store/s3/face.ts'
 import { finishStaged } from './acl-objects.ts'
 import { boundStore, type HostedStore } from './bound-store.ts'
@@ -13,6 +14,8 @@ import { type Registration, registrationOf } from './registration.ts'
 import { sweepResumables } from './resumable-sweep.ts'
 import type { BoundCaller } from './rights.ts'
 import { openShelf } from './shelf.ts'
+import { type StoreDesk, storeDesk } from './stores/desk.ts'
+import { openPorter } from './stores/porter.ts'
 import { openUsage, type Usage } from './usage/usage.ts'
 
 export type HostedConfig = {
@@ -27,6 +30,8 @@ export type HostedConfig = {
   /** a line a request; names of objects only with `keys`. Absent: none */
   log?: { path: string; keys: boolean }
   clock: () => Date
+  /** with data stores elsewhere */
+  patience?: Patience
   /** what is nobody's fault outside, with the id the caller was given */
   onError: (error: unknown, requestId: string) => void
 }
@@ -36,6 +41,8 @@ export type Hosted = {
   store: (caller: BoundCaller) => HostedStore
   registration: Registration
   usage: Usage
+  /** as an operator has them; not for callers */
+  dataStores: StoreDesk
   close: () => Promise<void>
 }
 
@@ -50,8 +57,9 @@ export async function openHosted(
   release: KeyRelease,
   login: Login | null = null,
 ): Promise<Hosted> {
-  const { directory, clock, region, hostSuffix, readersSeeAcl = false, log = null, onError } = config
-  const shelf = await openShelf({ directory, clock, decision: { readersSeeAcl } })
+  const { directory, clock, region, hostSuffix, readersSeeAcl = false, log = null, patience, onError } = config
+  const ground = { directory, clock, ...(patience && { patience }) }
+  const shelf = await openShelf({ ...ground, decision: { readersSeeAcl } })
   try {
     // what a crash left between the authority and the tables
     await sweepResumables(shelf)
@@ -64,6 +72,7 @@ export async function openHosted(
     }
   }
   const usage = await openUsage(shelf.database, shelf.ledger, { log, onError: error => onError(error, 'usage') })
+  const porter = openPorter(shelf, error => onError(error, 'of the data stores'))
   const store = (caller: BoundCaller) => boundStore(shelf, release, caller)
   const formStore = (form: Uint8Array) => boundStore(shelf, release, null, form)
   // all but its one verb is as for nobody
@@ -78,8 +87,18 @@ export async function openHosted(
   return {
     face: login === null ? face : withLogin(login),
     store,
-    registration: registrationOf(shelf),
+    registration: registrationOf(shelf, porter.wake),
     usage,
-    close: () => usage.close().finally(() => shelf.close()),
+    dataStores: storeDesk(shelf, ground, porter.wake),
+    async close() {
+      // no request is under way any more: what waits for a store elsewhere waits no longer
+      for (const elsewhere of shelf.blobs.remote.values()) elsewhere.close()
+      try {
+        await usage.close()
+        await porter.close()
+      } finally {
+        await shelf.close()
+      }
+    },
   }
 }

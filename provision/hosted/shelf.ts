@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { type DecisionSettings, USUAL_DECISION } from '../../access/acl/decide.ts'
 import { makeDirectoryDurable } from '../../store/durable.ts'
 import { lockDirectory } from '../../store/lock.ts'
+import type { Patience } from '../../store/remote/remote-settings.ts'
 import { sqliteFile } from '../database/dialect.ts'
 import { type Database, type HostedSchema, hostedMigrations } from '../database/hosted-schema.ts'
 import { openDatabase } from '../database/open.ts'
@@ -9,6 +10,7 @@ import { openAdoptingBlobs } from './blobs.ts'
 import { openBlobs } from './open-blobs.ts'
 import { addressOf, FILES, INLINE } from './stores/address.ts'
 import { type DataStores, dataStores } from './stores/data-stores.ts'
+import { openRemotes } from './stores/remotes.ts'
 import { openQuotas } from './usage/quotas.ts'
 import type { Ledger } from './usage/stored.ts'
 
@@ -44,15 +46,21 @@ export async function openShelf(options: {
   directory: string
   clock: () => Date
   decision?: DecisionSettings
+  /** with stores elsewhere */
+  patience?: Patience
 }): Promise<Shelf> {
-  const { directory, clock, decision = USUAL_DECISION } = options
+  const { directory, clock, decision = USUAL_DECISION, patience } = options
   await makeDirectoryDurable(directory, 0o700)
   const lock = lockDirectory(directory)
   let database: Database | undefined
   try {
     database = await openDatabase<HostedSchema>(sqliteFile(join(directory, 'hosted.sqlite')), hostedMigrations)
     const files = openBlobs(await openAdoptingBlobs(directory), OPEN_BLOBS_MAX)
-    const blobs = dataStores(database, files, new Map())
+    const blobs = dataStores(
+      database,
+      files,
+      await openRemotes(database, { directory, clock, ...(patience && { patience }) }),
+    )
     await recover(database, blobs)
     const ledger = { quotas: await openQuotas(database), now: () => clock().getTime() }
     return shelfOf({ database, blobs, clock, decision, ledger }, () => blobs.closeAll().finally(lock.close))

@@ -1,3 +1,4 @@
+import { AccessError } from '../../access/fault.ts'
 import { childText, parseXml, type XmlNode } from '../../access/xml.ts'
 
 // What someone else's store says. Nothing of it is trusted further than it can be checked.
@@ -65,9 +66,10 @@ export function bareEtag(text: string): string {
 function rootOf(document: Buffer): XmlNode | null {
   try {
     return parseXml(document, LIMITS)
-  } catch {
-    // AccessError "malformed-xml": the asker says what it was to be
-    return null
+  } catch (error) {
+    // "malformed-xml": the asker says what it was to be
+    if (error instanceof AccessError) return null
+    throw error
   }
 }
 

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { Agent as PlainAgent, type IncomingHttpHeaders, type IncomingMessage, request as requestPlain } from 'node:http'
+import { type IncomingHttpHeaders, type IncomingMessage, Agent as PlainAgent, request as requestPlain } from 'node:http'
 import { request as requestTls, Agent as TlsAgent } from 'node:https'
 import { setTimeout as wait } from 'node:timers/promises'
 import { percentEncode, sha256Hex } from '../../access/canonical.ts'
@@ -22,7 +22,7 @@ export type RemoteAnswer = {
   status: number
   headers: IncomingHttpHeaders
   body: Buffer
-  /** of an answer that is none of success */
+  /** of an answer that is a fault */
   code: string
   /** attempts that went before */
   tried: number
@@ -49,6 +49,7 @@ export function openEndpoint(options: RemoteOptions): Endpoint {
   const url = new URL(settings.url)
   const tls = url.protocol === 'https:'
   const agent = new (tls ? TlsAgent : PlainAgent)({ keepAlive: true, maxSockets: 64 })
+  const closing = new AbortController()
   const start = tls ? requestTls : requestPlain
 
   async function attempt(asked: RemoteRequest): Promise<Omit<RemoteAnswer, 'tried'>> {
@@ -65,7 +66,8 @@ export function openEndpoint(options: RemoteOptions): Endpoint {
     const { region } = settings
     const signed = signRequest(head, credentials, { region, time: clock(), payload: body?.sha256 ?? NOTHING })
     const bytes = (body?.size ?? 0) + asked.most
-    const signal = AbortSignal.timeout(patience.tryMs + (bytes / patience.leastBytesPerSecond) * 1000)
+    const longest = patience.tryMs + Math.ceil((bytes / patience.leastBytesPerSecond) * 1000)
+    const signal = AbortSignal.any([closing.signal, AbortSignal.timeout(longest)])
     const outgoing = start({
       agent,
       signal,
@@ -81,20 +83,31 @@ export function openEndpoint(options: RemoteOptions): Endpoint {
     // `once` tells a fault before the answer; one after it (the rest of a refused body) is none
     outgoing.on('error', () => undefined)
     const answered = once(outgoing, 'response')
-    answered.catch(() => undefined)
+    let early = false
+    answered.then(
+      () => {
+        early = true
+      },
+      () => undefined,
+    )
     for (const piece of body?.pieces ?? []) {
+      // answered before it had all: refused, most likely
+      if (early) break
       // a slow endpoint is waited for; one that is gone ends the waiting
       if (!outgoing.write(piece)) await Promise.race([once(outgoing, 'drain'), answered])
     }
-    outgoing.end()
+    // what was answered early has its connection cut, below
+    if (!early) outgoing.end()
     const [incoming] = (await answered) as [IncomingMessage]
     const status = incoming.statusCode ?? 0
     const good = status >= 200 && status < 300
     const held = await readAnswer(incoming, good ? asked.most : FAULT_MOST)
+    if (!outgoing.writableEnded) outgoing.destroy()
     if (held === null && good) {
       throw new StoreError('damaged', `data store ${name} answers ${method} with more than there can be`)
     }
-    const code = good || held === null ? '' : parseRemoteFault(held)
+    // the end of an upload may be answered with 200 and a fault
+    const code = held === null || (good && method !== 'POST') ? '' : parseRemoteFault(held)
     return { status, headers: incoming.headers, body: held ?? Buffer.alloc(0), code }
   }
 
@@ -107,18 +120,24 @@ export function openEndpoint(options: RemoteOptions): Endpoint {
           if (!PASSING.has(answer.status) && !PASSING_CODES.has(answer.code)) return { ...answer, tried }
           why = `it answers ${answer.status} ${answer.code}`
         } catch (error) {
-          if (error instanceof StoreError) throw error
+          // ours, and not the network's
+          if (error instanceof StoreError || error instanceof RangeError || error instanceof TypeError) throw error
           why = error instanceof Error ? error.message : String(error)
         }
-        if (tried + 1 >= patience.attempts)
+        if (tried + 1 >= patience.attempts || closing.signal.aborted)
           throw new StoreError('busy', `data store ${name} is away (${asked.method}, ${tried + 1} attempts): ${why}`)
         // full jitter: those that failed together do not come back together
-        await wait(Math.random() * Math.min(patience.longestWaitMs, patience.firstWaitMs * 2 ** tried))
+        await wait(Math.random() * Math.min(patience.longestWaitMs, patience.firstWaitMs * 2 ** tried), null, {
+          signal: closing.signal,
+        }).catch(() => undefined)
       }
     },
     refused: (what, { status, code }) =>
       new StoreError('damaged', `data store ${name} refuses to ${what}: ${status} ${code}`.trimEnd()),
-    close: () => agent.destroy(),
+    close() {
+      closing.abort()
+      agent.destroy()
+    },
   }
 }
 

@@ -1,5 +1,6 @@
-import type { BlobReader, Blobs } from '../../../store/blobs.ts'
+import type { BlobReader, PlainBlobs } from '../../../store/blobs.ts'
 import { StoreError } from '../../../store/object-store.ts'
+import type { RemoteBlobs } from '../../../store/remote/remote-blobs.ts'
 import type { Database } from '../../database/hosted-schema.ts'
 import type { AdoptingBlobs } from '../blobs.ts'
 import { addressIn, addressOf, FILES, INLINE } from './address.ts'
@@ -14,7 +15,7 @@ export type DataStores = Omit<AdoptingBlobs, 'write'> & {
   /** As of any blobs. What comes back with `bytes` is durable when the transaction is that names it. */
   write(body: AsyncIterable<Uint8Array>, where?: Placement): Promise<NewBlob>
   /** Stores elsewhere, by name. */
-  remote: Map<string, Blobs>
+  remote: Map<string, RemoteBlobs>
   closeAll(): Promise<void>
 }
 
@@ -22,10 +23,10 @@ export type DataStores = Omit<AdoptingBlobs, 'write'> & {
 export function dataStores(
   database: Database,
   files: AdoptingBlobs & { closeAll(): Promise<void> },
-  remote: Map<string, Blobs>,
+  remote: Map<string, RemoteBlobs>,
 ): DataStores {
   const inline = inlineBlobs(database)
-  const elsewhere = (store: string): Blobs => {
+  const elsewhere = (store: string): PlainBlobs => {
     const found = remote.get(store)
     if (found === undefined) throw new StoreError('damaged', `there is no data store ${store}, and a row names it`)
     return found
@@ -33,7 +34,10 @@ export function dataStores(
   const known = new Set([FILES, INLINE])
   return {
     remote,
-    closeAll: files.closeAll,
+    async closeAll() {
+      for (const store of remote.values()) store.close()
+      await files.closeAll()
+    },
     adopt: files.adopt,
     pathOf: blob => (addressOf(blob).store === FILES ? files.pathOf(blob) : null),
     async write(body, { store, inlineMax } = IN_FILES) {

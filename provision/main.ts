@@ -10,6 +10,7 @@ import { jobCommands } from './commands/jobs.ts'
 import { userCommands } from './commands/users.ts'
 import { intakeCommand } from './join/intake-command.ts'
 import { servingCommands } from './join/serving-command.ts'
+import { storeCommands } from './join/store-commands.ts'
 import { usageCommands } from './join/usage-commands.ts'
 import { exitCodeOf, type Operator } from './operator.ts'
 
@@ -51,6 +52,7 @@ jobCommands(program, operator)
 deviceCommands(program, operator)
 intakeCommand(program, operator)
 usageCommands(program, operator)
+storeCommands(program, operator)
 
 try {
   await program.parseAsync()

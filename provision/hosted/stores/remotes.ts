@@ -12,11 +12,14 @@ import type { Database } from '../../database/hosted-schema.ts'
 export type RemoteGround = { directory: string; clock: () => Date; patience?: Patience }
 
 const MIB = 1 << 20
+const LOOPBACK = new Set(['127.0.0.1', '[::1]', 'localhost'])
 export const remoteSettings = z.strictObject({
   url: z.string().refine(text => {
     const url = URL.parse(text)
-    return url !== null && /^https?:$/.test(url.protocol) && text.replace(/\/$/, '') === url.origin
-  }, 'want https://HOST[:PORT], without a path'),
+    // over plain HTTP anybody on the way could acknowledge what is not kept
+    const safe = url?.protocol === 'https:' || (url?.protocol === 'http:' && LOOPBACK.has(url.hostname))
+    return safe && text.replace(/\/$/, '') === url?.origin
+  }, 'want https://HOST[:PORT] without a path, or http:// on loopback'),
   bucket: z.string().regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'want the name of a bucket'),
   prefix: z.string().regex(/^[A-Za-z0-9/_.=-]{0,256}$/, 'want letters, digits and /_.=-'),
   region: z.string().regex(/^[A-Za-z0-9-]{1,64}$/, 'want the name of a region'),

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
 import { type DecisionSettings, USUAL_DECISION } from '../../access/acl/decide.ts'
 import { makeDirectoryDurable } from '../../store/durable.ts'
 import { lockDirectory } from '../../store/lock.ts'
@@ -33,11 +34,18 @@ export type Shelf = {
   ledger: Ledger
   /** Blobs of a body that is being read: they outlive its record till `free`. Call it while the database connection is held. */
   pin(blobs: string[]): () => void
-  /** Removes blobs that a committed change has marked dead; those that are read go with their last reader. */
+  /**
+   * Removes blobs that a committed change has marked dead; those that are read go with their last reader. A store elsewhere is waited for a
+   * little: what it does not remove stays marked, and the change is committed all the same.
+   */
   bury(blobs: string[]): Promise<void>
+  /** The same, and waits for all of them. */
+  buryAll(blobs: string[]): Promise<void>
   close(): Promise<void>
 }
 
+/** How long whoever changed something waits for bytes elsewhere to go. */
+const ELSEWHERE_MS = 2000
 /** Descriptors that stay open while nobody reads. */
 const OPEN_BLOBS_MAX = 128
 
@@ -80,7 +88,7 @@ function shelfOf(
   const waiting = new Set<string>()
   let closing: Promise<void> | undefined
 
-  const bury = async (dead: string[]): Promise<void> => {
+  const buryAll = async (dead: string[]): Promise<void> => {
     for (const blob of dead) {
       if (readers.has(blob)) {
         waiting.add(blob)
@@ -93,6 +101,15 @@ function shelfOf(
         // it stays marked dead, so the next open removes it; the change that gave it up is committed all the same
       }
     }
+  }
+  const bury = async (dead: string[]): Promise<void> => {
+    await buryAll(dead.filter(isOwn))
+    const elsewhere = dead.filter(blob => !isOwn(blob))
+    if (elsewhere.length === 0) return
+    const enough = new AbortController()
+    const waited = wait(ELSEWHERE_MS, null, { signal: enough.signal }).catch(() => undefined)
+    await Promise.race([buryAll(elsewhere), waited])
+    enough.abort()
   }
   return {
     ...parts,
@@ -113,6 +130,7 @@ function shelfOf(
       }
     },
     bury,
+    buryAll,
     close() {
       closing ??= database.destroy().finally(unlock)
       return closing
@@ -121,7 +139,10 @@ function shelfOf(
 }
 
 /** Stores that answer while the store opens; what is dead elsewhere is removed when it is swept. */
-const OWN = new Set([FILES, INLINE])
+function isOwn(blob: string): boolean {
+  const { store } = addressOf(blob)
+  return store === FILES || store === INLINE
+}
 
 /** What a crash left between the blob, the transaction and the move or removal after it. */
 async function recover(database: Database, blobs: DataStores): Promise<void> {
@@ -142,7 +163,7 @@ async function recover(database: Database, blobs: DataStores): Promise<void> {
     const last = dead.at(-1)
     if (last === undefined) return
     after = last.id
-    const own = dead.map(each => each.id).filter(id => OWN.has(addressOf(id).store))
+    const own = dead.map(each => each.id).filter(isOwn)
     for (const id of own) await blobs.remove(id)
     if (own.length > 0) await database.deleteFrom('blobs').where('id', 'in', own).execute()
   }

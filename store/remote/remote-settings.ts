@@ -28,10 +28,10 @@ export type Patience = {
 }
 
 export const USUAL_PATIENCE: Patience = {
-  attempts: 5,
+  attempts: 4,
   firstWaitMs: 200,
   longestWaitMs: 5000,
-  idleMs: 20_000,
+  idleMs: 10_000,
   tryMs: 60_000,
   leastBytesPerSecond: 64 << 10,
 }

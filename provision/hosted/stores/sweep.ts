@@ -63,6 +63,6 @@ async function buryDead(shelf: Shelf, name: string): Promise<void> {
     const last = dead.at(-1)
     if (last === undefined) return
     after = last.id
-    await shelf.bury(dead.map(each => each.id))
+    await shelf.buryAll(dead.map(each => each.id))
   }
 }

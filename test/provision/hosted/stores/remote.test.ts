@@ -7,6 +7,7 @@ import * as assert from 'uvu/assert'
 import { signRequest } from '../../../../access/sign.ts'
 import { type Hosted, openHosted } from '../../../../provision/hosted/serve.ts'
 import { leaveBody, StoreError } from '../../../../store/object-store.ts'
+import { listen } from '../../../../store/s3/listen.ts'
 import { collect, pattern } from '../../../store/contract/bodies.ts'
 import { bytesOf, PLAIN, readAll } from '../../../store/pack/device.ts'
 import { cut, type FarSide, KEYS, openFarSide, PART_BYTES, SHORT, said } from '../../../store/remote/far-side.ts'
@@ -219,6 +220,22 @@ const tomorrow: FarSide['fault'] = async (what, go) => {
   return what === 'GET list' ? { ...answer, headers: [...answer.headers, ['date', date]] } : answer
 }
 
+test('who deletes or replaces does not wait for a store elsewhere that says nothing', async () => {
+  await put('k', 'text')
+  await put('l', 'text')
+  far.fault = async () => new Promise(() => undefined)
+  const began = performance.now()
+  await hosted.dataStores.place('b', { store: 'files', inlineMax: 0 })
+  await put('k', 'another')
+  await mine().delete('b', 'l')
+  assert.ok(performance.now() - began < 10_000)
+  assert.is(String(await get('k')), 'another')
+  assert.is((await away()).length, 2)
+  far.fault = null
+  await restart()
+  await until(async () => (await away()).length === 0)
+})
+
 test('an upload that died between the endpoint’s answer and its transaction leaves no row, and goes when it is old', async () => {
   authority.down = true
   // dead at once: it takes nothing back
@@ -380,6 +397,31 @@ test('usage counts what is stored, wherever it lies', async () => {
   assert.is(await faultOf(put('l', pattern(200))), 'over-quota')
   await mine().delete('b', 'k')
   await put('l', pattern(200))
+})
+
+test('another hosted store of ours is such an endpoint', async () => {
+  const beyond = join(directory, 'beyond')
+  const other = openAuthority()
+  const config = { directory: beyond, region: 'r1', clock: () => new Date(), onError: (error: unknown) => void errors.push(`${error}`) } // biome-ignore format: a config
+  const second = await openHosted(config, other)
+  const listener = await listen({ face: second.face, host: '127.0.0.1', port: 0 })
+  try {
+    await second.store(other.callerOf('acme')).createBucket('far')
+    await hosted.dataStores.add('ours', { ...far.settings, url: listener.url }, other.addKey('acme', 'Acme'))
+    await hosted.dataStores.place('b', { store: 'ours', inlineMax: 0 })
+    for (const size of [0, 10, PART_BYTES + 1]) {
+      const bytes = pattern(size)
+      await put(`k${size}`, bytes)
+      assert.ok(bytes.equals(await get(`k${size}`)), `${size}`)
+    }
+    assert.equal(await hosted.dataStores.sweep('ours'), { removed: 0, uploadsEnded: 0 })
+    for (const size of [0, 10, PART_BYTES + 1]) await mine().delete('b', `k${size}`)
+    assert.is((await line('ours'))?.blobs, 0)
+    assert.equal(errors, [])
+  } finally {
+    await listener.close({ graceSeconds: 0 })
+    await second.close()
+  }
 })
 
 test('a body that is left early frees its blob', async () => {

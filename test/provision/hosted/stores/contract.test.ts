@@ -9,14 +9,9 @@ import { KEYS, openFarSide, SHORT } from '../../../store/remote/far-side.ts'
 import { storeContract } from '../../../store/store-contract.ts'
 import { openAuthority } from '../../authority.ts'
 
-const placements: [string, Placement][] = [
-  ['in the database', { store: 'files', inlineMax: 1 << 20 }],
-  ['in the database and elsewhere', { store: 'away', inlineMax: 300 }],
-  ['elsewhere', { store: 'away', inlineMax: 0 }],
-]
 const opened = new Map<ObjectStore, () => Promise<void>>()
 
-for (const [name, placement] of placements)
+const contract = (name: string, placement: Placement) =>
   storeContract({
     name: `hosted store, bodies ${name}`,
     async open() {
@@ -41,4 +36,9 @@ for (const [name, placement] of placements)
       await opened.get(store)?.()
       opened.delete(store)
     },
-  }).run()
+  })
+
+contract('in the database', { store: 'files', inlineMax: 1 << 20 }).run()
+contract('in the database and elsewhere', { store: 'away', inlineMax: 300 }).run()
+const test = contract('elsewhere', { store: 'away', inlineMax: 0 })
+test.run()

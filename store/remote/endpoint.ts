@@ -66,12 +66,14 @@ export function openEndpoint(options: RemoteOptions): Endpoint {
     const { region } = settings
     const signed = signRequest(head, credentials, { region, time: clock(), payload: body?.sha256 ?? NOTHING })
     const bytes = (body?.size ?? 0) + asked.most
-    const longest = patience.tryMs + Math.ceil((bytes / patience.leastBytesPerSecond) * 1000)
+    // an upload is put together before it is answered
+    const slowness = method === 'POST' ? 6 : 1
+    const longest = slowness * patience.tryMs + Math.ceil((bytes / patience.leastBytesPerSecond) * 1000)
     const signal = AbortSignal.any([closing.signal, AbortSignal.timeout(longest)])
     const outgoing = start({
       agent,
       signal,
-      timeout: patience.idleMs,
+      timeout: slowness * patience.idleMs,
       protocol: url.protocol,
       hostname: url.hostname.replace(/^\[|\]$/g, ''),
       ...(url.port !== '' && { port: url.port }),
@@ -79,7 +81,7 @@ export function openEndpoint(options: RemoteOptions): Endpoint {
       path: rawQuery === '' ? rawPath : `${rawPath}?${rawQuery}`,
       headers: Object.fromEntries(signed.headers),
     })
-    outgoing.on('timeout', () => outgoing.destroy(new Error(`nothing came for ${patience.idleMs} ms`)))
+    outgoing.on('timeout', () => outgoing.destroy(new Error(`nothing came for ${slowness * patience.idleMs} ms`)))
     // `once` tells a fault before the answer; one after it (the rest of a refused body) is none
     outgoing.on('error', () => undefined)
     const answered = once(outgoing, 'response')

@@ -53,7 +53,9 @@ export function remoteBlobs(options: RemoteOptions): RemoteBlobs {
       try {
         return { blob, size: await upload(endpoint, settings, blob, body) }
       } catch (error) {
-        await remove(blob).catch(() => undefined)
+        // one that is away is not waited for again; what it does not take back the sweep finds
+        const removed = remove(blob).catch(() => undefined)
+        if (!(error instanceof StoreError && error.fault === 'busy')) await removed
         arriving.delete(blob)
         throw error
       }

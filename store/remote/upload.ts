@@ -61,9 +61,9 @@ async function inMany(
     size += part.size
     letGo(part, body)
   }
+  let number = 1
+  let under = send(first, number)
   try {
-    let number = 1
-    let under = send(first, number)
     under.catch(() => undefined)
     for await (const part of rest) {
       await under
@@ -75,7 +75,8 @@ async function inMany(
     await complete(endpoint, settings, key, id, done, size)
     return size
   } catch (error) {
-    // what cannot be aborted now the sweep will find
+    await under.catch(() => undefined)
+    // a part that comes after its upload's end would stay; what cannot be aborted now the sweep will find
     await endpoint.ask({ method: 'DELETE', key, query: [['uploadId', id]], most: ANSWER_MOST }).catch(() => undefined)
     throw error
   }

@@ -110,11 +110,14 @@ export function storeDesk(shelf: Shelf, ground: RemoteGround, wake: () => void):
       await forgetSecrets(ground.directory, name)
     },
     async place(bucket, placement) {
-      requireStore(placement.store)
       const { inlineMax } = placement
       if (!Number.isInteger(inlineMax) || inlineMax < 0 || inlineMax > INLINE_MOST)
         throw new RangeError(`bodies in the database have 0 to ${INLINE_MOST} bytes`)
-      await change(on => place(on, bucket, placement))
+      await change(async on => {
+        // here, where no removal comes between
+        requireStore(placement.store)
+        await place(on, bucket, placement)
+      })
     },
     async moveBucket(bucket) {
       const moved = await change(async on => {
@@ -125,10 +128,12 @@ export function storeDesk(shelf: Shelf, ground: RemoteGround, wake: () => void):
       return moved
     },
     async drain(name, to) {
-      requireStore(name)
-      requireStore(to)
       if (name === to) throw new RangeError(`${name} cannot be moved into itself`)
-      const moved = await change(on => moveAll(on, name, to))
+      const moved = await change(async on => {
+        requireStore(name)
+        requireStore(to)
+        return moveAll(on, name, to)
+      })
       wake()
       return moved
     },

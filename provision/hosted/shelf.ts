@@ -11,7 +11,7 @@ import { openAdoptingBlobs } from './blobs.ts'
 import { openBlobs } from './open-blobs.ts'
 import { addressOf, FILES, INLINE } from './stores/address.ts'
 import { type DataStores, dataStores } from './stores/data-stores.ts'
-import { openRemotes } from './stores/remotes.ts'
+import { openNamed, openRemotes } from './stores/remotes.ts'
 import { openQuotas } from './usage/quotas.ts'
 import type { Ledger } from './usage/stored.ts'
 
@@ -64,11 +64,9 @@ export async function openShelf(options: {
   try {
     database = await openDatabase<HostedSchema>(sqliteFile(join(directory, 'hosted.sqlite')), hostedMigrations)
     const files = openBlobs(await openAdoptingBlobs(directory), OPEN_BLOBS_MAX)
-    const blobs = dataStores(
-      database,
-      files,
-      await openRemotes(database, { directory, clock, ...(patience && { patience }) }),
-    )
+    const tables = database
+    const ground = { directory, clock, ...(patience && { patience }) }
+    const blobs = dataStores(tables, files, await openRemotes(tables, ground), name => openNamed(tables, ground, name))
     await recover(database, blobs)
     const ledger = { quotas: await openQuotas(database), now: () => clock().getTime() }
     return shelfOf({ database, blobs, clock, decision, ledger }, () => blobs.closeAll().finally(lock.close))

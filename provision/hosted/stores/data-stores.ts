@@ -19,17 +19,27 @@ export type DataStores = Omit<AdoptingBlobs, 'write'> & {
   closeAll(): Promise<void>
 }
 
-/** @param files - take packs in as well */
+/**
+ * @param files - take packs in as well
+ * @param openMissing - a store that was added elsewhere meanwhile; null: none
+ */
 export function dataStores(
   database: Database,
   files: AdoptingBlobs & { closeAll(): Promise<void> },
   remote: Map<string, RemoteBlobs>,
+  openMissing: (name: string) => Promise<RemoteBlobs | null>,
 ): DataStores {
   const inline = inlineBlobs(database)
-  const elsewhere = (store: string): PlainBlobs => {
+  const elsewhere = async (store: string): Promise<PlainBlobs> => {
     const found = remote.get(store)
-    if (found === undefined) throw new StoreError('damaged', `there is no data store ${store}, and a row names it`)
-    return found
+    if (found !== undefined) return found
+    const opened = await openMissing(store)
+    // of two that missed it the first is kept: it knows what is on its way
+    const there = remote.get(store) ?? opened
+    if (there === null) throw new StoreError('damaged', `there is no data store ${store}, and a row names it`)
+    if (there !== opened) opened?.close()
+    remote.set(store, there)
+    return there
   }
   const known = new Set([FILES, INLINE])
   return {
@@ -47,25 +57,25 @@ export function dataStores(
         if ('blob' in held) return held.blob
         rest = held.body
       }
-      const { blob, size } = await (store === FILES ? files : elsewhere(store)).write(rest)
+      const { blob, size } = await (store === FILES ? files : await elsewhere(store)).write(rest)
       return { id: addressIn(store, blob), size }
     },
     async keep(blob) {
       const { store, id } = addressOf(blob)
       // in the database it came with the row
-      if (store !== INLINE) await (store === FILES ? files : elsewhere(store)).keep(id)
+      if (store !== INLINE) await (store === FILES ? files : await elsewhere(store)).keep(id)
     },
     // what a crash leaves in the database is nothing, and what it leaves elsewhere is found apart, as that takes its time
     unkept: () => files.unkept(),
     async open(blob): Promise<BlobReader | null> {
       const { store, id } = addressOf(blob)
       if (store === INLINE) return inline.open(blob)
-      return (store === FILES ? files : elsewhere(store)).open(id)
+      return (store === FILES ? files : await elsewhere(store)).open(id)
     },
     async remove(blob) {
       const { store, id } = addressOf(blob)
       if (known.has(store)) await (store === INLINE ? inline.remove(blob) : files.remove(id))
-      else await elsewhere(store).remove(id)
+      else await (await elsewhere(store)).remove(id)
     },
   }
 }

@@ -41,13 +41,20 @@ function secretsFile(directory: string, name: string): string {
 /** Opens all that the tables name. @throws Error - names the one whose secrets are not there */
 export async function openRemotes(database: Database, ground: RemoteGround): Promise<Map<string, RemoteBlobs>> {
   const open = new Map<string, RemoteBlobs>()
-  for (const { name, settings } of await database.selectFrom('data_stores').selectAll().execute()) {
-    const held = await readSecrets(ground.directory, name)
-    if (held === null)
-      throw new Error(`${secretsFile(ground.directory, name)}: the keys of data store ${name} are gone`)
-    open.set(name, openRemote(ground, name, remoteSettings.parse(JSON.parse(settings)), held))
+  for (const { name } of await database.selectFrom('data_stores').select('name').execute()) {
+    const store = await openNamed(database, ground, name)
+    if (store !== null) open.set(name, store)
   }
   return open
+}
+
+/** @returns null: no row names it @throws Error - its secrets are not there */
+export async function openNamed(database: Database, ground: RemoteGround, name: string): Promise<RemoteBlobs | null> {
+  const row = await database.selectFrom('data_stores').select('settings').where('name', '=', name).executeTakeFirst()
+  if (row === undefined) return null
+  const held = await readSecrets(ground.directory, name)
+  if (held === null) throw new Error(`${secretsFile(ground.directory, name)}: the keys of data store ${name} are gone`)
+  return openRemote(ground, name, remoteSettings.parse(JSON.parse(row.settings)), held)
 }
 
 export function openRemote(

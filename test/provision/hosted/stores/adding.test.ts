@@ -3,12 +3,33 @@ import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { KEYS } from '../../../store/remote/far-side.ts'
+import { openShelf } from '../../../../provision/hosted/shelf.ts'
+import { bytesOf } from '../../../store/pack/device.ts'
+import { KEYS, SHORT } from '../../../store/remote/far-side.ts'
 import { begin, directory, end, far, faultOf, hosted, mine, open, put } from './elsewhere.ts'
 
 const test = suite('stores elsewhere are added and removed')
 test.before.each(begin)
 test.after.each(end)
+
+test('a store that was added after this process began is opened when it is named, once', async () => {
+  await hosted.close()
+  const shelf = await openShelf({ directory, clock: () => new Date(), patience: SHORT })
+  try {
+    // as of a process that began before
+    shelf.blobs.remote.get('away')?.close()
+    shelf.blobs.remote.clear()
+    const write = () => shelf.blobs.write(bytesOf('text'), { store: 'away', inlineMax: 0 })
+    const [one, two] = await Promise.all([write(), write()])
+    assert.is(shelf.blobs.remote.get('away')?.arriving.size, 2)
+    for (const { id } of [one, two]) await shelf.blobs.remove(id)
+    const strange = shelf.blobs.write(bytesOf('text'), { store: 'nowhere', inlineMax: 0 })
+    assert.is(await faultOf(strange), 'damaged')
+  } finally {
+    await shelf.close()
+    await open()
+  }
+})
 
 test('its keys are in one file for their owner, in no table and no list', async () => {
   const path = join(directory, 'stores', 'away.json')

@@ -50,7 +50,7 @@ test('a removal that did not reach it is made up for by the sweep', async () => 
   far.fault = null
   await restart()
   await until(async () => (await away()).length === 0)
-  assert.is((await line('away'))?.blobs, 0)
+  await until(async () => (await line('away'))?.blobs === 0)
 })
 
 /** A day later, as the far side's clock says it. */

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { openHosted } from '../../../../provision/hosted/serve.ts'
 import type { Placement } from '../../../../provision/hosted/stores/placement.ts'
 import type { ObjectStore } from '../../../../store/object-store.ts'
-import { KEYS, openFarSide, SHORT } from '../../../store/remote/far-side.ts'
+import { KEYS, openFarSide } from '../../../store/remote/far-side.ts'
 import { storeContract } from '../../../store/store-contract.ts'
 import { openAuthority } from '../../authority.ts'
 
@@ -18,7 +18,7 @@ const contract = (name: string, placement: Placement) =>
       const directory = mkdtempSync(join(tmpdir(), 'sealift-hosted-'))
       const far = await openFarSide()
       const authority = openAuthority()
-      const config = { directory, region: 'r1', clock: () => new Date(), onError: () => undefined, patience: SHORT }
+      const config = { directory, region: 'r1', clock: () => new Date(), onError: () => undefined }
       const hosted = await openHosted(config, authority)
       await hosted.dataStores.add('away', far.settings, KEYS)
       const store = hosted.store(authority.callerOf('acme'))

@@ -12,6 +12,7 @@ import { userCommands } from './commands/users.ts'
 import { authorityCommands } from './join/authority-commands.ts'
 import { intakeCommand } from './join/intake-command.ts'
 import { serveCommand } from './join/serve-command.ts'
+import { storeCommands } from './join/store-commands.ts'
 import { usageCommands } from './join/usage-commands.ts'
 import { exitCodeOf, type Operator } from './operator.ts'
 
@@ -55,6 +56,7 @@ keyCommands(program, operator)
 deviceCommands(program, operator)
 intakeCommand(program, operator)
 usageCommands(program, operator)
+storeCommands(program, operator)
 
 try {
   await program.parseAsync()

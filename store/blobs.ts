@@ -6,11 +6,17 @@ export interface Blobs {
   keep(blob: string): Promise<void>
   /** Written but not kept: at open, what a crash left. */
   unkept(): AsyncIterable<string>
-  /** What is opened reads on after `remove`. `close` may be called twice. `null`: no such blob. */
+  /**
+   * What is opened reads on after `remove`, where the blobs are the store's own. `close` may be called twice. `null`: no such blob; where to
+   * find that out takes a question elsewhere, the first read says so: fault "damaged".
+   */
   open(blob: string): Promise<BlobReader | null>
   /** One that is not there is no error. */
   remove(blob: string): Promise<void>
 }
+
+/** Blobs of which only their owner's tables tell what a crash left. */
+export type PlainBlobs = Omit<Blobs, 'unkept'>
 
 export interface BlobReader {
   /** At most `length` bytes from `offset`; shorter only at the end. Perhaps at once. */

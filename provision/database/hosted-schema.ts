@@ -5,6 +5,7 @@ import { addGenerations } from './hosted-generations.ts'
 import { addMasterKey } from './hosted-master-key.ts'
 import { addProcesses } from './hosted-processes.ts'
 import { addResumables, type ResumableRow } from './hosted-resumables.ts'
+import { addDataStores, type HostedStoreTables } from './hosted-stores.ts'
 import { addUsage, type HostedUsageTables } from './hosted-usage.ts'
 import type { Migrations } from './open.ts'
 
@@ -32,7 +33,10 @@ export type HostedSchema = {
   bodies: BodyRow
   /** parts of uploads under way (set: the upload's id) and of composites, which keep their set; a copy has a set of its own */
   parts: PartRow
-  /** `dead`: nothing refers to it, the bytes may still be there. `origin` names an adopted pack while its intake runs. */
+  /**
+   * `dead`: nothing refers to it, the bytes may still be there. `origin` names an adopted pack while its intake runs, and `move:` with the blob
+   * that this one is to stand for while bodies are moved to it.
+   */
   blobs: { id: string; size: number; refs: number; state: 'live' | 'dead'; origin: string | null }
   uploads: {
     id: string
@@ -52,6 +56,10 @@ export type HostedSchema = {
   usage: HostedUsageTables['usage']
   stored: HostedUsageTables['stored']
   quotas: HostedUsageTables['quotas']
+  inline_blobs: HostedStoreTables['inline_blobs']
+  placements: HostedStoreTables['placements']
+  data_stores: HostedStoreTables['data_stores']
+  moves: HostedStoreTables['moves']
   /** `generation`: the last that was given; `quotas`: goes up with each change of them */
   sequences: { name: 'generation' | 'quotas'; last: number }
   /** how far the batches of an intake have come: each is taken once */
@@ -131,6 +139,7 @@ export const hostedMigrations: Migrations = kind => ({
   '0006-resumables': { up: (database: Kysely<unknown>) => addResumables(database, kind) },
   '0007-processes': { up: addProcesses },
   '0008-master-key': { up: addMasterKey },
+  '0009-data-stores': { up: (database: Kysely<unknown>) => addDataStores(database, kind) },
 })
 
 async function first(database: Kysely<unknown>, kind: DatabaseKind): Promise<void> {

@@ -3,16 +3,13 @@ import type { BodyRow, Change, ObjectRow } from '../database/hosted-schema.ts'
 import { aclObjectAt, moveReference } from './acl-rows.ts'
 import { judgeTerms, type Terms, takeGenerations, type Unnumbered } from './generations.ts'
 import { recordOf } from './rows.ts'
+import { addInline, type NewBlob } from './stores/inline.ts'
 import { changeStored, type Ledger } from './usage/stored.ts'
 
-/** A blob that has just been written, to be named for the first time. */
-export type NewBlob = { id: string; size: number }
-
-export async function addBlob(change: Change, blob: NewBlob): Promise<void> {
-  await change
-    .insertInto('blobs')
-    .values({ ...blob, refs: 1, state: 'live', origin: null })
-    .execute()
+/** A blob that has just been written, named for the first time. */
+export async function addBlob(change: Change, { id, size, bytes }: NewBlob): Promise<void> {
+  await change.insertInto('blobs').values({ id, size, refs: 1, state: 'live', origin: null }).execute()
+  if (bytes !== undefined) await addInline(change, id, bytes)
 }
 
 /** One row more refers to the body. @returns false: it is gone */

@@ -27,7 +27,8 @@ export function putVerb(
     await requireBucket(database, bucket, caller, W)
     if (!isKey(key)) throw new RangeError('key must be 1..1024 bytes of UTF-8')
     const document = isAclObject(options.attributes) ? await readAclObject(body) : null
-    const sealed = await sealToBlob(shelf, document === null ? body : once(document), holding(release, proof))
+    const content = document === null ? body : once(document)
+    const sealed = await sealToBlob(shelf, bucket, content, holding(release, proof))
     let done: { record: ObjectRecord; dead: string[] }
     try {
       const row = await rowOf(shelf, release, proof, { bucket, key }, sealed, options)

@@ -1,5 +1,6 @@
 import { takeBatch } from './intake-batch.ts'
 import type { Shelf } from './shelf.ts'
+import { movePack } from './stores/moves.ts'
 import type { Taken } from './taken.ts'
 
 /** What came by drive enters here: packs whole, objects by the thousand. Nothing of it needs or sees a key. */
@@ -19,7 +20,8 @@ export type Registration = {
   settle(packs: string[]): Promise<void>
 }
 
-export function registrationOf(shelf: Shelf): Registration {
+/** @param wake - called when a pack is to be moved to where its bucket's bodies lie */
+export function registrationOf(shelf: Shelf, wake: () => void = () => undefined): Registration {
   const { database } = shelf
   const adopted = (pack: string) =>
     database.selectFrom('blobs').select(['id', 'size']).where('origin', '=', pack).executeTakeFirst()
@@ -89,12 +91,14 @@ export function registrationOf(shelf: Shelf): Registration {
             .where('id', '=', row.id)
             .returning('refs')
             .executeTakeFirst()
+          if (left !== undefined && left.refs > 0) await movePack(change, row.id)
           if (left === undefined || left.refs > 0) return []
           await change.updateTable('blobs').set({ state: 'dead' }).where('id', '=', row.id).execute()
           return [row.id]
         })
         await shelf.bury(dead)
       }
+      wake()
     },
   }
 }

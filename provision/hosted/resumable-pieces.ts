@@ -96,7 +96,7 @@ async function keepPiece(
   const number = row.pieces + 1
   if (number > mostParts)
     throw new StoreError('invalid-part', `an upload has at most ${mostParts} pieces: send larger ones`)
-  const sealed = await sealToBlob(shelf, body, holding(release, proof))
+  const sealed = await sealToBlob(shelf, row.bucket, body, holding(release, proof))
   const { size, digest } = ended()
   const { id, bucket, key } = row
   const place = { bucket, key: keyText(key), part: { upload: id, number } }

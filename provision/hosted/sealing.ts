@@ -10,10 +10,12 @@ import { decodeProof } from '../../format/request-proof.ts'
 import { doneWith, OwnBody } from '../../store/own-body.ts'
 import { asked } from './release-fault.ts'
 import type { Shelf } from './shelf.ts'
+import type { NewBlob } from './stores/inline.ts'
+import { placementOf } from './stores/placement.ts'
 
-/** A sealed body that is on stable storage and has no name yet. */
+/** A sealed body that has no name yet: on stable storage, or to come there with the transaction that names it. */
 export type Sealed = {
-  blob: { id: string; size: number }
+  blob: NewBlob
   summary: BodySummary
   coreHeader: Buffer
   /** of the cleartext */
@@ -25,16 +27,18 @@ export type Sealed = {
 const HOLD_AFTER_MS = 20_000
 
 /**
- * Seals a stream under a key of its own and writes it as one blob. Nothing is left when the stream throws.
+ * Seals a stream under a key of its own and writes it as one blob where the bucket's go. Nothing is left when the stream throws.
  * The caller wipes `objectKey` when it is wrapped.
  *
  * @param hold - called once when the body takes long to come: what allows it must not grow too old meanwhile
  */
 export async function sealToBlob(
   shelf: Shelf,
+  bucket: string,
   body: AsyncIterable<Uint8Array>,
   hold: () => Promise<void>,
 ): Promise<Sealed> {
+  const where = await placementOf(shelf.database, bucket)
   const began = shelf.clock().getTime()
   let held = false
   const objectKey = randomBytes(32)
@@ -57,10 +61,10 @@ export async function sealToBlob(
     yield* end.sealed
   }
   try {
-    const { blob, size } = await shelf.blobs.write(new OwnBody(sealed()))
+    const blob = await shelf.blobs.write(new OwnBody(sealed()), where)
     if (done.summary === undefined) throw new RangeError('a blob was written without its end')
     return {
-      blob: { id: blob, size },
+      blob,
       summary: done.summary,
       coreHeader: sealer.coreHeader,
       digest: { id: BLAKE3_256, bytes: source.digest() },

@@ -1,5 +1,6 @@
 import type { Login } from '../../format/login.ts'
 import type { KeyRelease } from '../../format/release.ts'
+import type { Patience } from '../../store/remote/remote-settings.ts'
 import { type Face, s3Face } from '../../store/s3/face.ts'
 import { boundStore, type HostedStore } from './bound-store.ts'
 import { hostedGate } from './gate.ts'
@@ -11,6 +12,8 @@ import { type Registration, registrationOf } from './registration.ts'
 import { sweepResumables } from './resumable-sweep.ts'
 import type { BoundCaller } from './rights.ts'
 import { openShelf } from './shelf.ts'
+import { type StoreDesk, storeDesk } from './stores/desk.ts'
+import { IDLE, openPorter } from './stores/porter.ts'
 import { finish, upkeepOf } from './upkeep.ts'
 import { openUsage, type Usage } from './usage/usage.ts'
 
@@ -25,7 +28,11 @@ export type HostedConfig = {
   readersSeeAcl?: boolean
   /** a line a request; names of objects only with `keys`. Absent: none */
   log?: { path: string; keys: boolean }
+  /** moves blobs between data stores and sweeps those elsewhere: one of the processes that share the directory; default true */
+  moves?: boolean
   clock: () => Date
+  /** with data stores elsewhere */
+  patience?: Patience
   /** what is nobody's fault outside, with the id the caller was given */
   onError: (error: unknown, requestId: string) => void
 }
@@ -35,6 +42,8 @@ export type Hosted = {
   store: (caller: BoundCaller) => HostedStore
   registration: Registration
   usage: Usage
+  /** as an operator has them; not for callers */
+  dataStores: StoreDesk
   close: () => Promise<void>
 }
 
@@ -49,8 +58,19 @@ export async function openHosted(
   release: KeyRelease,
   login: Login | null = null,
 ): Promise<Hosted> {
-  const { directory, clock, region, hostSuffix, readersSeeAcl = false, log = null, onError } = config
-  const shelf = await openShelf({ directory, clock, decision: { readersSeeAcl } })
+  const {
+    directory,
+    clock,
+    region,
+    hostSuffix,
+    readersSeeAcl = false,
+    log = null,
+    moves = true,
+    patience,
+    onError,
+  } = config
+  const ground = { directory, clock, ...(patience && { patience }) }
+  const shelf = await openShelf({ ...ground, decision: { readersSeeAcl } })
   try {
     await sweepResumables(shelf)
     await finish(shelf, release)
@@ -60,6 +80,7 @@ export async function openHosted(
   }
   const upkeep = upkeepOf(shelf, release, error => onError(error, 'of the upkeep'))
   const usage = await openUsage(shelf.database, shelf.ledger, { log, onError: error => onError(error, 'usage') })
+  const porter = moves ? openPorter(shelf, error => onError(error, 'of the data stores')) : IDLE
   const store = (caller: BoundCaller) => boundStore(shelf, release, caller)
   const formStore = (form: Uint8Array) => boundStore(shelf, release, null, form)
   // all but its one verb is as for nobody
@@ -74,8 +95,19 @@ export async function openHosted(
   return {
     face: login === null ? face : withLogin(login),
     store,
-    registration: registrationOf(shelf),
+    registration: registrationOf(shelf, porter.wake),
     usage,
-    close: () => upkeep.close().finally(usage.close).finally(shelf.close),
+    dataStores: storeDesk(shelf, ground, porter.wake),
+    async close() {
+      // no request is under way any more: what waits for a store elsewhere waits no longer
+      for (const elsewhere of shelf.blobs.remote.values()) elsewhere.close()
+      try {
+        await upkeep.close()
+        await usage.close()
+        await porter.close()
+      } finally {
+        await shelf.close()
+      }
+    },
   }
 }

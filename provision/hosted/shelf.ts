@@ -1,11 +1,16 @@
 import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
 import { type DecisionSettings, USUAL_DECISION } from '../../access/acl/decide.ts'
 import { makeDirectoryDurable } from '../../store/durable.ts'
 import { shareDirectory } from '../../store/lock.ts'
+import type { Patience } from '../../store/remote/remote-settings.ts'
 import type { Database } from '../database/hosted-schema.ts'
-import { type AdoptingBlobs, openAdoptingBlobs, writerOf } from './blobs.ts'
+import { openAdoptingBlobs, writerOf } from './blobs.ts'
 import { joinMembers, type Members } from './members.ts'
 import { openBlobs } from './open-blobs.ts'
+import { addressOf, FILES, INLINE } from './stores/address.ts'
+import { type DataStores, dataStores } from './stores/data-stores.ts'
+import { openNamed, openRemotes } from './stores/remotes.ts'
 import { joinTables, updateTables } from './tables.ts'
 import { openQuotas } from './usage/quotas.ts'
 import type { Ledger } from './usage/stored.ts'
@@ -16,14 +21,15 @@ import type { Ledger } from './usage/stored.ts'
  *     hosted.sqlite   incoming/<id>   blobs/<first two digits>/<id>   members/<process>   lock.sqlite
  *
  * Write order of a body: blob written and synced; the transaction that names it (the commit point); the blob kept. So after a crash
- * `incoming` holds what the tables know, which is kept, and what they do not, which is removed.
+ * `incoming` holds what the tables know, which is kept, and what they do not, which is removed. What lies in the database comes and goes by
+ * transactions alone.
  *
  * Several processes may have the directory open, each with a shelf of its own. Nothing that another may change is kept in memory; what a
  * process that died has left, the next that looks clears away.
  */
 export type Shelf = {
   database: Database
-  blobs: AdoptingBlobs
+  blobs: DataStores
   clock: () => Date
   /** as the authority decides */
   decision: DecisionSettings
@@ -34,8 +40,13 @@ export type Shelf = {
   staging: Set<string>
   /** Blobs of a body that is being read: they outlive its record till `free`. Call it while the database connection is held. */
   pin(blobs: string[]): () => void
-  /** Removes blobs that a committed change has marked dead; those that are read go with their last reader. */
+  /**
+   * Removes blobs that a committed change has marked dead; those that are read go with their last reader. A store elsewhere is waited for a
+   * little: what it does not remove stays marked, and the change is committed all the same.
+   */
   bury(blobs: string[]): Promise<void>
+  /** The same, and waits for all of them. */
+  buryAll(blobs: string[]): Promise<void>
   /** Clears away what processes left that died; nothing, while another is at it. */
   recover(): Promise<void>
   /** Files that nobody reads are closed: another process may have removed them. */
@@ -43,6 +54,8 @@ export type Shelf = {
   close(): Promise<void>
 }
 
+/** How long whoever changed something waits for bytes elsewhere to go. */
+const ELSEWHERE_MS = 2000
 /** Descriptors that stay open while nobody reads. */
 const OPEN_BLOBS_MAX = 128
 
@@ -51,8 +64,10 @@ export async function openShelf(options: {
   directory: string
   clock: () => Date
   decision?: DecisionSettings
+  /** with stores elsewhere */
+  patience?: Patience
 }): Promise<Shelf> {
-  const { directory, clock, decision = USUAL_DECISION } = options
+  const { directory, clock, decision = USUAL_DECISION, patience } = options
   await makeDirectoryDurable(directory, 0o700)
   const path = join(directory, 'hosted.sqlite')
   await updateTables(directory, path)
@@ -62,11 +77,14 @@ export async function openShelf(options: {
   try {
     database = await joinTables(directory, path)
     members = await joinMembers(directory)
-    const blobs = openBlobs(await openAdoptingBlobs(directory, members.own), OPEN_BLOBS_MAX)
+    const files = openBlobs(await openAdoptingBlobs(directory, members.own), OPEN_BLOBS_MAX)
+    const tables = database
+    const ground = { directory, clock, ...(patience && { patience }) }
+    const blobs = dataStores(tables, files, await openRemotes(tables, ground), name => openNamed(tables, ground, name))
     const ledger = { quotas: await openQuotas(database), now: () => clock().getTime() }
     const parts = { database, blobs, clock, decision, ledger, members }
     const leave = members.leave
-    const shelf = shelfOf(parts, blobs.closeAll, () => blobs.closeAll().finally(leave).finally(lock.close))
+    const shelf = shelfOf(parts, files.closeAll, () => blobs.closeAll().finally(leave).finally(lock.close))
     await shelf.recover()
     return shelf
   } catch (error) {
@@ -87,7 +105,7 @@ function shelfOf(
   const waiting = new Set<string>()
   let closing: Promise<void> | undefined
 
-  const bury = async (dead: string[]): Promise<void> => {
+  const buryAll = async (dead: string[]): Promise<void> => {
     for (const blob of dead) {
       if (readers.has(blob)) {
         waiting.add(blob)
@@ -100,6 +118,15 @@ function shelfOf(
         // it stays marked dead, so the next open removes it; the change that gave it up is committed all the same
       }
     }
+  }
+  const bury = async (dead: string[]): Promise<void> => {
+    await buryAll(dead.filter(isOwn))
+    const elsewhere = dead.filter(blob => !isOwn(blob))
+    if (elsewhere.length === 0) return
+    const enough = new AbortController()
+    const waited = wait(ELSEWHERE_MS, null, { signal: enough.signal }).catch(() => undefined)
+    await Promise.race([buryAll(elsewhere), waited])
+    enough.abort()
   }
   return {
     ...parts,
@@ -125,6 +152,7 @@ function shelfOf(
       }
     },
     bury,
+    buryAll,
     close() {
       closing ??= database.destroy().finally(unlock)
       return closing
@@ -132,25 +160,34 @@ function shelfOf(
   }
 }
 
+/** Stores that answer while the store opens; what is dead elsewhere is removed when it is swept. */
+function isOwn(blob: string): boolean {
+  const { store } = addressOf(blob)
+  return store === FILES || store === INLINE
+}
+
 /** What a crash left between the blob, the transaction and the move or removal after it. */
-async function recover(database: Database, blobs: AdoptingBlobs, isGone: (process: string) => boolean): Promise<void> {
+async function recover(database: Database, blobs: DataStores, isGone: (process: string) => boolean): Promise<void> {
   for await (const blob of blobs.unkept()) {
     if (!isGone(writerOf(blob))) continue
     const row = await database.selectFrom('blobs').select('state').where('id', '=', blob).executeTakeFirst()
     if (row?.state === 'live') await blobs.keep(blob)
     else await blobs.remove(blob)
   }
-  for (;;) {
-    const dead = await database.selectFrom('blobs').select('id').where('state', '=', 'dead').limit(1000).execute()
-    if (dead.length === 0) return
-    for (const { id } of dead) await blobs.remove(id)
-    await database
-      .deleteFrom('blobs')
-      .where(
-        'id',
-        'in',
-        dead.map(each => each.id),
-      )
+  for (let after = ''; ; ) {
+    const dead = await database
+      .selectFrom('blobs')
+      .select('id')
+      .where('state', '=', 'dead')
+      .where('id', '>', after)
+      .orderBy('id')
+      .limit(1000)
       .execute()
+    const last = dead.at(-1)
+    if (last === undefined) return
+    after = last.id
+    const own = dead.map(each => each.id).filter(isOwn)
+    for (const id of own) await blobs.remove(id)
+    if (own.length > 0) await database.deleteFrom('blobs').where('id', 'in', own).execute()
   }
 }

@@ -60,7 +60,7 @@ export function uploadVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
         throw new StoreError('invalid-part', `part number must be 1..${mostParts}`)
       const upload = await findUpload(database, id, caller)
       const { proof, principal } = requireKnown(caller)
-      const sealed = await sealToBlob(shelf, body, holding(release, proof))
+      const sealed = await sealToBlob(shelf, upload.bucket, body, holding(release, proof))
       let dead: string[]
       let row: PartRow
       try {

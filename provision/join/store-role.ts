@@ -45,6 +45,8 @@ export function storeRole({ state, s3, sockets, onError }: StoreRoleOptions): Ro
           clock: () => new Date(),
           onError: (error, id) => onError(`request ${id}: ${error instanceof Error ? error.message : String(error)}`),
           readersSeeAcl,
+          // whoever is asked for a move is the one that moves
+          moves: sockets.includes('usage'),
           ...(s3 !== null && s3.log !== null && { log: s3.log }),
           ...(virtualHostSuffix !== null && { hostSuffix: virtualHostSuffix }),
         }

@@ -106,10 +106,14 @@ Examples:
     })
 }
 
-type Ask = (method: 'GET' | 'PUT' | 'DELETE', path: string, value?: object) => Promise<IncomingMessage>
+type Ask = (method: 'GET' | 'PUT' | 'POST' | 'DELETE', path: string, value?: object) => Promise<IncomingMessage>
 
 /** Speaks to the provider that runs there, else to one that is opened for this command alone. */
-async function withHosted<T>(operator: Operator, options: CommonOptions, work: (ask: Ask) => Promise<T>): Promise<T> {
+export async function withHosted<T>(
+  operator: Operator,
+  options: CommonOptions,
+  work: (ask: Ask) => Promise<T>,
+): Promise<T> {
   const state = resolve(stateOf(operator, options))
   const socket = usageSocketPath(state)
   const ask: Ask = async (...asked) => {
@@ -126,7 +130,7 @@ async function withHosted<T>(operator: Operator, options: CommonOptions, work: (
   return withProvider(operator, state, [storeRole({ state, s3: null, sockets: ['usage'], onError })], () => work(ask))
 }
 
-async function sound(asked: Promise<IncomingMessage>): Promise<string> {
+export async function sound(asked: Promise<IncomingMessage>): Promise<string> {
   const answer = await asked
   const text = await textOf(answer)
   if (answer.statusCode === 200) return text

@@ -6,9 +6,10 @@ import { z } from 'zod'
 import type { Hosted } from '../hosted/serve.ts'
 import { DIMENSIONS, PERIODS, type Quota, SCOPES } from '../hosted/usage/dimension.ts'
 import { CSV_HEADER, csvLine, type UsageQuery } from '../hosted/usage/report.ts'
+import { storeRoute } from './store-routes.ts'
 
 /**
- * `usage.sock` of a running provider (0600): `GET /quotas`, `PUT /quotas`, `DELETE /quotas` with JSON; `GET /usage?from&to&account&bucket&user`
+ * `usage.sock` of a running provider (0600), for its operator. Data stores: `store-routes.ts`. `GET /quotas`, `PUT /quotas`, `DELETE /quotas` with JSON; `GET /usage?from&to&account&bucket&user`
  * with `&format=csv` or lines of JSON. A refusal is `{"message": …}`.
  */
 export function usageSocketPath(state: string): string {
@@ -36,12 +37,12 @@ const query = z.strictObject({
 
 export async function serveUsage(
   socket: string,
-  { usage }: Pick<Hosted, 'usage'>,
+  hosted: Pick<Hosted, 'usage' | 'dataStores'>,
 ): Promise<{ close(): Promise<void> }> {
   await rm(socket, { force: true })
   const server = createServer((incoming, outgoing) => {
     outgoing.on('error', () => undefined)
-    answer(usage, incoming, outgoing).catch((error: unknown) => {
+    answer(hosted, incoming, outgoing).catch((error: unknown) => {
       const wrong = error instanceof RangeError || error instanceof z.ZodError || error instanceof SyntaxError
       const message = error instanceof z.ZodError ? z.prettifyError(error) : String((error as Error).message)
       if (!outgoing.headersSent) json(outgoing, wrong ? 400 : 500, { message })
@@ -59,7 +60,11 @@ export async function serveUsage(
   }
 }
 
-async function answer(usage: Hosted['usage'], incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+async function answer(
+  { usage, dataStores }: Pick<Hosted, 'usage' | 'dataStores'>,
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+): Promise<void> {
   const url = new URL(incoming.url ?? '/', 'http://usage')
   switch (`${incoming.method} ${url.pathname}`) {
     case 'GET /quotas':
@@ -76,6 +81,8 @@ async function answer(usage: Hosted['usage'], incoming: IncomingMessage, outgoin
       return lines(usage, asked, format, outgoing)
     }
   }
+  const route = storeRoute(`${incoming.method} ${url.pathname}`)
+  if (route !== null) return json(outgoing, 200, await route(dataStores, await body(incoming)))
   json(outgoing, 404, { message: `there is no ${incoming.method} ${url.pathname} here` })
 }
 
@@ -113,13 +120,13 @@ async function body(incoming: IncomingMessage): Promise<unknown> {
     if (size > BODY_LIMIT) throw new RangeError('the request is too long')
     chunks.push(chunk)
   }
-  return JSON.parse(Buffer.concat(chunks).toString('utf8'))
+  return size === 0 ? null : JSON.parse(Buffer.concat(chunks).toString('utf8'))
 }
 
 /** @returns null: nobody listens there */
 export async function askUsage(
   socket: string,
-  method: 'GET' | 'PUT' | 'DELETE',
+  method: 'GET' | 'PUT' | 'POST' | 'DELETE',
   path: string,
   value?: object,
 ): Promise<IncomingMessage | null> {

@@ -44,6 +44,7 @@ import {
   tokenProfile,
 } from './hosts.ts'
 import { drain, eachOf, format, type Parser, token, utf8, wire } from './parser.ts'
+import { readRemote, remoteSamples } from './remote.ts'
 import { chunksOf, openSettings, requestOf } from './runs.ts'
 import { text } from './samples.ts'
 
@@ -53,6 +54,7 @@ import { text } from './samples.ts'
  */
 export const PARSERS: Parser[] = [
   ...FORMAT_PARSERS,
+  wire('answers of a store elsewhere', [], remoteSamples, readRemote),
   wire('SigV4 header and query', ['parseProof'], sigV4Samples, bytes => {
     const proof = parseSigV4(requestOf(bytes))
     return proof && verifySigV4(proof, 'secret', new Date(0))

@@ -55,7 +55,7 @@ test('a directory is shared by those who open it as we do, and nobody has it for
 })
 
 test('a second process removes nothing that the first one is at', async () => {
-  const { blob } = await shelf.blobs.write(bytesOf('a body that no row names yet'))
+  const { id: blob } = await shelf.blobs.write(bytesOf('a body that no row names yet'))
   const second = await openShelf({ directory: join(directory, 'hosted'), clock: () => new Date() })
   assert.equal(readdirSync(join(directory, 'hosted', 'incoming')), [blob])
   await shelf.close()

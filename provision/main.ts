@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Command, CommanderError } from 'commander'
 import { accountCommands } from './commands/accounts.ts'
+import { certificateCommands } from './commands/certificates.ts'
 import { deviceCommands } from './commands/devices.ts'
 import { groupCommands } from './commands/groups.ts'
 import { issuerCommands } from './commands/issuers.ts'
@@ -49,6 +50,7 @@ accountCommands(program, operator)
 userCommands(program, operator)
 groupCommands(program, operator)
 issuerCommands(program, operator)
+certificateCommands(program, operator)
 jobCommands(program, operator)
 deviceCommands(program, operator)
 intakeCommand(program, operator)

@@ -3,121 +3,123 @@ import type { DatabaseKind } from './dialect.ts'
 import { addAclObjects } from './keystore-acl-objects.ts'
 import { addDirectory } from './keystore-directory.ts'
 import { addIdentities, type IdentityTables } from './keystore-identities.ts'
+import { addProcesses, type ProcessTables } from './keystore-processes.ts'
 import type { Migrations } from './open.ts'
 
 /** The authority's own tables: nobody else reads or writes them. Times are ms since 1970; ids and keys as their room writes them. */
-export type KeystoreSchema = IdentityTables & {
-  /** one row a name: certificates, the sealed state key, the audit's head */
-  facts: { name: string; value: Buffer }
-  accounts: {
-    id: string
-    name: string
-    created_at: number
-    disabled_at: number | null
-    /** master key pair: label in the token follows from the id */
-    suite: number
-    spki: Buffer
+export type KeystoreSchema = IdentityTables &
+  ProcessTables & {
+    /** one row a name: certificates, the sealed state key, the audit's head */
+    facts: { name: string; value: Buffer }
+    accounts: {
+      id: string
+      name: string
+      created_at: number
+      disabled_at: number | null
+      /** master key pair: label in the token follows from the id */
+      suite: number
+      spki: Buffer
+    }
+    /** an account's own user bears its id */
+    users: {
+      id: string
+      account: string
+      name: string
+      /** lower case; not unique */
+      email: string | null
+      created_at: number
+      disabled_at: number | null
+    }
+    groups: { id: string; account: string; name: string; email: string | null; created_at: number }
+    members: { group_id: string; kind: MemberKind; member: string }
+    /** ACLs in their text form */
+    buckets: {
+      name: string
+      owner: string
+      account: string
+      acl: string
+      default_acl: string | null
+      revision: number
+      created_at: number
+    }
+    /** digests of signed changes of ACLs, each used once; forgotten when the request is too old by itself */
+    spent: { request: Buffer; until: number }
+    /** `place`: bucket and key; null: gone */
+    acl_objects: {
+      id: string
+      place: Buffer | null
+      object_id: string
+      generation: number
+      owner: string
+      consent: number
+    }
+    acl_generations: { id: string; generation: number; acl: string }
+    /** verified ones; all users of the account belong to it */
+    domains: { domain: string; account: string }
+    credentials: {
+      access_key: string
+      account: string
+      /** whose it is */
+      user: string
+      name: string
+      /** sealed under the state key */
+      secret: Buffer
+      created_at: number
+      disabled_at: number | null
+    }
+    jobs: {
+      id: string
+      account: string
+      /** the signed order */
+      signed_order: Buffer
+      state: string
+      suite: number
+      spki: Buffer
+      key_destroyed_at: number | null
+      limits: Buffer
+      created_at: number
+    }
+    devices: {
+      job: string
+      device: string
+      identity: Buffer
+      certificate: Buffer
+      /** signed token profile */
+      profile: Buffer
+      prepared_at: number
+      /** objects proved so far */
+      proved: number
+    }
+    grants: {
+      hash: Buffer
+      id: string
+      job: string
+      device: string
+      counter: number
+      issued_at: number
+      /** sealed to the state opening key in the token */
+      share: Buffer
+    }
+    epochs: {
+      id: string
+      account: string
+      job: string | null
+      device: string | null
+      commitment: Buffer
+      /** the epoch key, sealed to the account's master key */
+      suite: number
+      encapsulated: Buffer
+      ciphertext: Buffer
+      created_at: number
+    }
+    /**
+     * `place` names (account, job, bucket, key, object): copies share an object id, not a binding. `base`: the revision that the object
+     * began with, above 0 where a copy came to a place that its body had been at before
+     */
+    bindings: { place: Buffer; acl: string; revision: number; base: number }
+    stations: { id: string; name: string; secret_digest: Buffer; created_at: number }
+    audit: { seq: number; body: Buffer; hash: Buffer }
   }
-  /** an account's own user bears its id */
-  users: {
-    id: string
-    account: string
-    name: string
-    /** lower case; not unique */
-    email: string | null
-    created_at: number
-    disabled_at: number | null
-  }
-  groups: { id: string; account: string; name: string; email: string | null; created_at: number }
-  members: { group_id: string; kind: MemberKind; member: string }
-  /** ACLs in their text form */
-  buckets: {
-    name: string
-    owner: string
-    account: string
-    acl: string
-    default_acl: string | null
-    revision: number
-    created_at: number
-  }
-  /** digests of signed changes of ACLs, each used once; forgotten when the request is too old by itself */
-  spent: { request: Buffer; until: number }
-  /** `place`: bucket and key; null: gone */
-  acl_objects: {
-    id: string
-    place: Buffer | null
-    object_id: string
-    generation: number
-    owner: string
-    consent: number
-  }
-  acl_generations: { id: string; generation: number; acl: string }
-  /** verified ones; all users of the account belong to it */
-  domains: { domain: string; account: string }
-  credentials: {
-    access_key: string
-    account: string
-    /** whose it is */
-    user: string
-    name: string
-    /** sealed under the state key */
-    secret: Buffer
-    created_at: number
-    disabled_at: number | null
-  }
-  jobs: {
-    id: string
-    account: string
-    /** the signed order */
-    signed_order: Buffer
-    state: string
-    suite: number
-    spki: Buffer
-    key_destroyed_at: number | null
-    limits: Buffer
-    created_at: number
-  }
-  devices: {
-    job: string
-    device: string
-    identity: Buffer
-    certificate: Buffer
-    /** signed token profile */
-    profile: Buffer
-    prepared_at: number
-    /** objects proved so far */
-    proved: number
-  }
-  grants: {
-    hash: Buffer
-    id: string
-    job: string
-    device: string
-    counter: number
-    issued_at: number
-    /** sealed to the state opening key in the token */
-    share: Buffer
-  }
-  epochs: {
-    id: string
-    account: string
-    job: string | null
-    device: string | null
-    commitment: Buffer
-    /** the epoch key, sealed to the account's master key */
-    suite: number
-    encapsulated: Buffer
-    ciphertext: Buffer
-    created_at: number
-  }
-  /**
-   * `place` names (account, job, bucket, key, object): copies share an object id, not a binding. `base`: the revision that the object
-   * began with, above 0 where a copy came to a place that its body had been at before
-   */
-  bindings: { place: Buffer; acl: string; revision: number; base: number }
-  stations: { id: string; name: string; secret_digest: Buffer; created_at: number }
-  audit: { seq: number; body: Buffer; hash: Buffer }
-}
 
 type MemberKind = 'user' | 'group'
 
@@ -127,6 +129,7 @@ export const keystoreMigrations: Migrations = kind => ({
   '0003-acl-objects': { up: (database: Kysely<unknown>) => addAclObjects(database, kind) },
   '0004-identities': { up: (database: Kysely<unknown>) => addIdentities(database, kind) },
   '0005-metagenerations': { up: (database: Kysely<unknown>) => addMetagenerations(database, kind) },
+  '0006-processes': { up: (database: Kysely<unknown>) => addProcesses(database, kind) },
 })
 
 async function addMetagenerations(database: Kysely<unknown>, { wholeNumber }: DatabaseKind): Promise<void> {

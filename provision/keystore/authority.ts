@@ -39,6 +39,7 @@ import { membershipsOf } from './memberships.ts'
 import { objectsOf } from './objects.ts'
 import { passwordsOf } from './passwords.ts'
 import { policyProofsOf } from './policy-proofs.ts'
+import { type Processes, processesOf } from './processes.ts'
 import { proofsOf } from './proofs.ts'
 import { releaseVerbs } from './release.ts'
 import { returnAddressesOf } from './return-address.ts'
@@ -68,6 +69,7 @@ export type Authority = {
   release: KeyRelease
   administration: Administration
   login: Login
+  processes: Processes
   close(): Promise<void>
 }
 
@@ -123,6 +125,7 @@ export async function openAuthority(config: AuthorityConfig): Promise<Authority>
     const objects = objectsOf(database, { epochs, accounts, users, buckets, jobs, aclObjects, clock })
     const intake = intakeOf({ database, token, accounts, jobs, buckets, epochs, facts, clock })
     const devices = devicesOf({ database, token, jobs, facts, clock })
+    const processes = processesOf({ database, token, facts, clock })
     const directory = directoryOf(users, groups)
     const bucketRights = bucketRightsOf(buckets, aclObjects, decision)
     const askedAcls = askedAclsOf({ directory, objects, aclObjects })
@@ -145,11 +148,13 @@ export async function openAuthority(config: AuthorityConfig): Promise<Authority>
     return {
       release: auditedRelease({ ...verbs, ...intake }, audit),
       login,
+      processes,
       administration: administrationOf({
         accounts,
         users,
         groups,
         identities,
+        processes,
         jobs,
         devices,
         intake,

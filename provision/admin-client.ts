@@ -5,7 +5,7 @@ import {
   AdministrationError,
 } from '../format/administration.ts'
 import { type CallClient, callClient } from '../format/call-client.ts'
-import { connectSocket, type Endpoint, reasonOf } from './socket-client.ts'
+import { connectSocket, type Endpoint, openCalls, reasonOf } from './socket-client.ts'
 
 /**
  * The authority's administration socket.
@@ -14,6 +14,11 @@ import { connectSocket, type Endpoint, reasonOf } from './socket-client.ts'
 export async function connectAdministration(endpoint: Endpoint): Promise<CallClient<Administration>> {
   const socket = await connectSocket(endpoint, cause => gone(cause))
   return callClient(socket, ADMINISTRATION_CALLS, faultOf, gone)
+}
+
+/** The same, connected again whenever the keystore was started anew. */
+export function openAdministration(endpoint: Endpoint): Administration & { close(): void } {
+  return openCalls<Administration>(endpoint, ADMINISTRATION_CALLS, faultOf, gone)
 }
 
 function faultOf(fault: string, message: string): AdministrationError {

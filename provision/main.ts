@@ -9,6 +9,7 @@ import { groupCommands } from './commands/groups.ts'
 import { issuerCommands } from './commands/issuers.ts'
 import { jobCommands } from './commands/jobs.ts'
 import { userCommands } from './commands/users.ts'
+import { adminTokenCommands } from './join/admin-commands.ts'
 import { authorityCommands } from './join/authority-commands.ts'
 import { intakeCommand } from './join/intake-command.ts'
 import { serveCommand } from './join/serve-command.ts'
@@ -55,6 +56,7 @@ jobCommands(program, operator)
 deviceCommands(program, operator)
 intakeCommand(program, operator)
 usageCommands(program, operator)
+adminTokenCommands(program, operator)
 
 try {
   await program.parseAsync()

@@ -9,7 +9,7 @@ import { openRelease } from '../release-client.ts'
 import { type Joined, joinProvider, type KeystoreEndpoints, openProvider, type Provider, type Role } from '../serve.ts'
 import { storeRole } from './store-role.ts'
 
-const ROLES = ['keystore', 'hosted', 'intake', 'usage'] as const
+const ROLES = ['keystore', 'hosted', 'intake', 'admin'] as const
 type RoleName = (typeof ROLES)[number]
 type ServeOptions = CommonOptions & {
   role: RoleName[]
@@ -17,6 +17,7 @@ type ServeOptions = CommonOptions & {
   log?: string
   logKeys?: boolean
   listenKeys?: string
+  listenAdmin?: string
   keystore?: string
   keystoreCa?: string
   certificate?: string
@@ -27,11 +28,12 @@ export function serveCommand(program: Command, operator: Operator): void {
   program
     .command('serve')
     .addOption(
-      new Option('--role <role...>', 'what this process does; keystore, intake and usage are one process each')
+      new Option('--role <role...>', 'what this process does; keystore, intake and admin are one process each')
         .choices(ROLES)
         .default([...ROLES], 'all'),
     )
     .option('--listen <host:port>', 'the hosted store', '127.0.0.1:9200')
+    .option('--listen-admin <host:port>', 'the administration, for programs with a token: loopback only')
     .option('--listen-keys <host:port>', 'the keystore, for processes on other machines: TLS with certificates of both')
     .option('--keystore <url>', 'tls://HOST:PORT of a keystore on another machine')
     .option('--keystore-ca <file>', 'the CA that it is known by, as `keystore certificate issue` wrote it')
@@ -62,8 +64,9 @@ Examples:
             log: options.log === undefined ? null : { path: resolve(options.log), keys: options.logKeys === true },
           }
         : null
-      const sockets = (['intake', 'usage'] as const).filter(each => options.role.includes(each))
-      const roles = s3 === null && sockets.length === 0 ? [] : [storeRole({ state, s3, sockets, onError })]
+      const sockets = (['intake', 'admin'] as const).filter(each => options.role.includes(each))
+      const admin = options.listenAdmin === undefined ? null : parseListen(options.listenAdmin, command)
+      const roles = s3 === null && sockets.length === 0 ? [] : [storeRole({ state, s3, sockets, admin, onError })]
       if (options.keystore !== undefined && options.role.includes('keystore'))
         command.error('error: --keystore is for processes without one: say --role hosted or --role intake', {
           exitCode: 2,

@@ -129,7 +129,7 @@ export const keystoreMigrations: Migrations = kind => ({
   '0003-acl-objects': { up: (database: Kysely<unknown>) => addAclObjects(database, kind) },
   '0004-identities': { up: (database: Kysely<unknown>) => addIdentities(database, kind) },
   '0005-metagenerations': { up: (database: Kysely<unknown>) => addMetagenerations(database, kind) },
-  '0006-processes': { up: (database: Kysely<unknown>) => addProcesses(database, kind) },
+  '0007-processes': { up: (database: Kysely<unknown>) => addProcesses(database, kind) },
 })
 
 async function addMetagenerations(database: Kysely<unknown>, { wholeNumber }: DatabaseKind): Promise<void> {

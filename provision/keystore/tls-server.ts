@@ -18,11 +18,11 @@ export type Served = {
 }
 
 /** What a process may ask for, by its role; 'all' of an interface, or the calls that are named. */
-const MAY: Record<ProcessRole, Partial<Record<KeystoreContract, 'all' | readonly string[]>>> = {
+export const MAY: Record<ProcessRole, Partial<Record<KeystoreContract, 'all' | readonly string[]>>> = {
   hosted: {
     login: 'all',
     release: [
-      ...['authenticate', 'verifyChunks', 'wrap', 'beginUpload', 'release', 'rewrap', 'bind', 'names'],
+      ...['authenticate', 'hold', 'verifyChunks', 'wrap', 'beginUpload', 'release', 'rewrap', 'bind', 'names'],
       ...['putAclObject', 'aclObjectAt', 'dropAclObject', 'openBucket', 'bindBucket', 'closeBucket'],
     ],
   },

@@ -19,7 +19,7 @@ import { RELEASE_CALLS } from '../../../format/release-calls.ts'
 import { issueCertificate } from '../../../hsm/certificate.ts'
 import { pem } from '../../../hsm/pem.ts'
 import { newSoftwareKey } from '../../../hsm/software-key.ts'
-import { serveTls } from '../../../provision/keystore/tls-server.ts'
+import { MAY, serveTls } from '../../../provision/keystore/tls-server.ts'
 import { TOKEN_KEYS } from '../../../provision/keystore/token-keys.ts'
 import { openLogin } from '../../../provision/login-client.ts'
 import { openRelease } from '../../../provision/release-client.ts'
@@ -225,6 +225,14 @@ test('an expired certificate lets nobody in, and puts out who is in', async () =
     release.close()
     clock.now -= 3 * 365 * 86_400_000
   }
+})
+
+test('every call of the store and the station is of some role', () => {
+  const given = Object.values(MAY).flatMap(each => each.release ?? [])
+  assert.equal(
+    Object.keys(RELEASE_CALLS).filter(name => !given.includes(name)),
+    [],
+  )
 })
 
 test('requests for certificates are what they say: another name or role, or no request, is refused', async () => {

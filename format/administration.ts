@@ -4,10 +4,15 @@ import { DIRECTORY_CALLS, type DirectoryAdministration } from './directory.ts'
 import { GRANT_LIMIT, JOB_MODES, type JobMode } from './grant.ts'
 import { IDENTITY_CALLS, type IdentityAdministration } from './identity.ts'
 import { KEY_CALLS, type KeyAdministration } from './master-keys.ts'
+import { PROCESS_CALLS, type ProcessAdministration } from './process-certificate.ts'
 import { ACL_TEXT_LIMIT } from './release.ts'
 
 /** What an operator asks of the authority, over a socket of its own. Framed as `KeyRelease` is. */
-export interface Administration extends DirectoryAdministration, IdentityAdministration, KeyAdministration {
+export interface Administration
+  extends DirectoryAdministration,
+    IdentityAdministration,
+    KeyAdministration,
+    ProcessAdministration {
   /** Fault `exists` when the name is taken. Makes the account's master key in the token. */
   createAccount(name: string): Promise<Account>
   listAccounts(): Promise<Account[]>
@@ -165,6 +170,7 @@ export const ADMINISTRATION_CALLS: Calls<Administration> = {
   ...DIRECTORY_CALLS,
   ...IDENTITY_CALLS,
   ...KEY_CALLS,
+  ...PROCESS_CALLS,
   createAccount: { ask: args(name), answer: account },
   listAccounts: { ask: args(), answer: listOf(account, MOST) },
   disableAccount: { ask: args(name), answer: nothing },

@@ -38,6 +38,11 @@ export function callClient<Contract extends object>(
   }
   const settle = (body: Buffer): void => {
     const answer = decodeAnswer(body)
+    // belongs to no call: the other end says why it ends
+    if (answer.number === 0 && 'fault' in answer) {
+      lose(faultOf(answer.fault, answer.message))
+      return
+    }
     const call = waiting.get(answer.number)
     if (call === undefined) return
     waiting.delete(answer.number)

@@ -5,7 +5,12 @@ import { createInterface } from 'node:readline'
 import { Readable } from 'node:stream'
 
 /** How the keystore process is started: its own program, its own configuration file, nothing of our environment. */
-export type KeystoreProgram = { entry: string; config: string }
+export type KeystoreProgram = {
+  entry: string
+  config: string
+  /** HOST:PORT for processes on other machines; absent: none are let in */
+  keys?: string
+}
 
 /** Where a keystore listens. */
 export type KeystoreSockets = { release: string; administration: string; login: string }
@@ -13,6 +18,8 @@ export type KeystoreSockets = { release: string; administration: string; login: 
 /** A keystore process that is ready. It ends with us, however we do: its standard input is our end of a pipe. */
 export type KeystoreProcess = KeystoreSockets & {
   processId: number
+  /** for processes on other machines; null: none are let in */
+  keys: string | null
   /** resolves when it has ended, for whatever reason */
   ended: Promise<void>
   close(): Promise<void>
@@ -33,7 +40,7 @@ export class KeystoreStartError extends Error {
 export async function startKeystore(program: KeystoreProgram): Promise<KeystoreProcess> {
   const child = launch(program, 'serve')
   const line = await firstLine(child)
-  const { release, administration, login, processId } = line
+  const { release, administration, login, processId, keys } = line
   if (
     typeof release !== 'string' ||
     typeof administration !== 'string' ||
@@ -47,6 +54,7 @@ export async function startKeystore(program: KeystoreProgram): Promise<KeystoreP
     release,
     administration,
     login,
+    keys: typeof keys === 'string' ? keys : null,
     ended,
     async close() {
       child.stdin?.end()
@@ -69,18 +77,22 @@ const SMALL = ['--v8-pool-size=1', '--max-semi-space-size=4', '--max-old-space-s
 /** An identity provider may have its certificate from a CA that this machine's administrator trusts. */
 const TRUST = ['--use-system-ca']
 
-function launch({ entry, config }: KeystoreProgram, command: string): ChildProcess {
+function launch({ entry, config, keys }: KeystoreProgram, command: string): ChildProcess {
   // all of ours that it is given: where its code lies compiled
   const directory = getCompileCacheDir()
-  const child = spawn(process.execPath, [...SMALL, ...TRUST, entry, command, config], {
-    env: {
-      ...(directory !== undefined && { NODE_COMPILE_CACHE: directory }),
-      MALLOC_ARENA_MAX: '2',
-      MALLOC_TRIM_THRESHOLD_: '16777216',
+  const child = spawn(
+    process.execPath,
+    [...SMALL, ...TRUST, entry, command, config, ...(command === 'serve' && keys !== undefined ? [keys] : [])],
+    {
+      env: {
+        ...(directory !== undefined && { NODE_COMPILE_CACHE: directory }),
+        MALLOC_ARENA_MAX: '2',
+        MALLOC_TRIM_THRESHOLD_: '16777216',
+      },
+      cwd: '/',
+      stdio: ['pipe', 'pipe', 'inherit'],
     },
-    cwd: '/',
-    stdio: ['pipe', 'pipe', 'inherit'],
-  })
+  )
   // one that could not be started has no process id; one that died says so by 'exit', its pipes need not say it too
   child.on('error', () => undefined)
   child.stdin?.on('error', () => undefined)

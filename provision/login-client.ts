@@ -1,9 +1,9 @@
 import { LOGIN_CALLS, LOGIN_FAULTS, type Login, LoginError } from '../format/login.ts'
-import { openCalls } from './socket-client.ts'
+import { type Endpoint, openCalls, reasonOf } from './socket-client.ts'
 
 /** The authority's login socket. */
-export function openLogin(path: string): Login & { close(): void } {
-  return openCalls<Login>(path, LOGIN_CALLS, faultOf, gone)
+export function openLogin(endpoint: Endpoint): Login & { close(): void } {
+  return openCalls<Login>(endpoint, LOGIN_CALLS, faultOf, gone)
 }
 
 function faultOf(fault: string, message: string): LoginError {
@@ -11,5 +11,5 @@ function faultOf(fault: string, message: string): LoginError {
 }
 
 function gone(cause?: unknown): LoginError {
-  return new LoginError('unavailable', 'the keystore is not there: try again', { cause })
+  return new LoginError('unavailable', `the keystore is not there${reasonOf(cause)}; try again`, { cause })
 }

@@ -3,12 +3,14 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Command, CommanderError } from 'commander'
 import { accountCommands } from './commands/accounts.ts'
+import { certificateCommands } from './commands/certificates.ts'
 import { deviceCommands } from './commands/devices.ts'
 import { groupCommands } from './commands/groups.ts'
 import { issuerCommands } from './commands/issuers.ts'
 import { jobCommands } from './commands/jobs.ts'
 import { keyCommands } from './commands/keys.ts'
 import { userCommands } from './commands/users.ts'
+import { adminTokenCommands } from './join/admin-commands.ts'
 import { authorityCommands } from './join/authority-commands.ts'
 import { intakeCommand } from './join/intake-command.ts'
 import { serveCommand } from './join/serve-command.ts'
@@ -51,12 +53,14 @@ accountCommands(program, operator)
 userCommands(program, operator)
 groupCommands(program, operator)
 issuerCommands(program, operator)
+certificateCommands(program, operator)
 jobCommands(program, operator)
 keyCommands(program, operator)
 deviceCommands(program, operator)
 intakeCommand(program, operator)
 usageCommands(program, operator)
 storeCommands(program, operator)
+adminTokenCommands(program, operator)
 
 try {
   await program.parseAsync()

@@ -1,10 +1,10 @@
 import { type KeyRelease, RELEASE_FAULTS, ReleaseError } from '../format/release.ts'
 import { RELEASE_CALLS } from '../format/release-calls.ts'
-import { openCalls } from './socket-client.ts'
+import { type Endpoint, openCalls, reasonOf } from './socket-client.ts'
 
 /** The authority's release socket as `KeyRelease`. */
-export function openRelease(path: string): KeyRelease & { close(): void } {
-  return openCalls<KeyRelease>(path, RELEASE_CALLS, faultOf, gone)
+export function openRelease(endpoint: Endpoint): KeyRelease & { close(): void } {
+  return openCalls<KeyRelease>(endpoint, RELEASE_CALLS, faultOf, gone)
 }
 
 function faultOf(fault: string, message: string): ReleaseError {
@@ -12,5 +12,5 @@ function faultOf(fault: string, message: string): ReleaseError {
 }
 
 function gone(cause?: unknown): ReleaseError {
-  return new ReleaseError('unavailable', 'the keystore is not there: try again', { cause })
+  return new ReleaseError('unavailable', `the keystore is not there${reasonOf(cause)}; try again`, { cause })
 }

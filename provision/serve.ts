@@ -1,16 +1,20 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { type KeystoreProcess, type KeystoreProgram, type KeystoreSockets, startKeystore } from './keystore-process.ts'
+import type { Endpoint } from './socket-client.ts'
+
+/** Where a keystore is spoken to: its sockets here, or its address elsewhere. */
+export type KeystoreEndpoints = Record<keyof KeystoreSockets, Endpoint>
 
 /** A role of the provider besides the keystore: what it opens stays open until it is closed. */
 export type Role = {
   /** @param sockets - the keystore's; it may be started anew behind them at any time */
-  open(sockets: KeystoreSockets): Promise<{ addresses: Address[]; close(): Promise<void> }>
+  open(sockets: KeystoreEndpoints): Promise<{ addresses: Address[]; close(): Promise<void> }>
 }
 type Address = { name: string; address: string }
 
 /** Roles that are open. */
 export type Joined = { roles: Address[]; close(): Promise<void> }
-export type Provider = Joined & { keystore: { processId: number } & KeystoreSockets }
+export type Provider = Joined & { keystore: { processId: number; keys?: string } & KeystoreSockets }
 
 const BACKOFF_MS_MIN = 100
 const BACKOFF_MS_MAX = 30_000
@@ -24,8 +28,8 @@ const BACKOFF_MS_MAX = 30_000
 export async function openProvider(program: KeystoreProgram, roles: readonly Role[]): Promise<Provider> {
   const closing = new AbortController()
   let keystore = await startKeystore(program)
-  const { processId, release, administration, login } = keystore
-  const first = { processId, release, administration, login }
+  const { processId, release, administration, login, keys } = keystore
+  const first = { processId, release, administration, login, ...(keys !== null && { keys }) }
   const watch = async (): Promise<void> => {
     for (let failures = 0; !closing.signal.aborted; ) {
       await keystore.ended
@@ -53,7 +57,7 @@ export async function openProvider(program: KeystoreProgram, roles: readonly Rol
 }
 
 /** Roles alone: the keystore is another's, and may come and go. */
-export async function joinProvider(sockets: KeystoreSockets, roles: readonly Role[]): Promise<Joined> {
+export async function joinProvider(sockets: KeystoreEndpoints, roles: readonly Role[]): Promise<Joined> {
   const opened: { addresses: Address[]; close(): Promise<void> }[] = []
   const close = async (): Promise<void> => {
     for (const role of opened.toReversed()) await role.close()

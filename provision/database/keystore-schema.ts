@@ -4,11 +4,13 @@ import { addAclObjects } from './keystore-acl-objects.ts'
 import { addDirectory } from './keystore-directory.ts'
 import { addIdentities, type IdentityTables } from './keystore-identities.ts'
 import { addMasterKeys, type MasterKeyTables } from './keystore-master-keys.ts'
+import { addProcesses, type ProcessTables } from './keystore-processes.ts'
 import type { Migrations } from './open.ts'
 
 /** The authority's own tables: nobody else reads or writes them. Times are ms since 1970; ids and keys as their room writes them. */
 export type KeystoreSchema = IdentityTables &
-  MasterKeyTables & {
+  MasterKeyTables &
+  ProcessTables & {
     /** one row a name: certificates, the sealed state key, the audit's head */
     facts: { name: string; value: Buffer }
     accounts: {
@@ -129,6 +131,7 @@ export const keystoreMigrations: Migrations = kind => ({
   '0004-identities': { up: (database: Kysely<unknown>) => addIdentities(database, kind) },
   '0005-metagenerations': { up: (database: Kysely<unknown>) => addMetagenerations(database, kind) },
   '0006-master-keys': { up: (database: Kysely<unknown>) => addMasterKeys(database, kind) },
+  '0007-processes': { up: (database: Kysely<unknown>) => addProcesses(database, kind) },
 })
 
 async function addMetagenerations(database: Kysely<unknown>, { wholeNumber }: DatabaseKind): Promise<void> {

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { CONFIG_FILE } from '../operator.ts'
@@ -16,9 +16,12 @@ const schema = z.object({
   readersSeeAcl: z.boolean().default(false),
 })
 
-/** @throws Error - names the field that is wrong */
+const NONE: Installation = { virtualHostSuffix: null, readersSeeAcl: false }
+
+/** Of a process whose keystore is on another machine the file is copied there; without one it is as `init` makes it by itself. @throws Error - names the field that is wrong */
 export function readInstallation(state: string): Installation {
   const path = join(state, CONFIG_FILE)
+  if (!existsSync(path)) return NONE
   const found = schema.safeParse(JSON.parse(readFileSync(path, 'utf8')))
   if (!found.success) throw new Error(`${path}: ${z.prettifyError(found.error)}`, { cause: found.error })
   return found.data

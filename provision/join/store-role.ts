@@ -1,22 +1,25 @@
 import { join } from 'node:path'
 import { listen } from '../../store/s3/listen.ts'
-import { connectAdministration } from '../admin-client.ts'
+import { connectAdministration, openAdministration } from '../admin-client.ts'
 import { type HostedConfig, openHosted } from '../hosted/serve.ts'
 import { openStation } from '../intake/intake.ts'
 import { openLogin } from '../login-client.ts'
 import { openRelease } from '../release-client.ts'
 import type { Role } from '../serve.ts'
+import { adminSocketPath, serveAdmin } from './admin-socket.ts'
+import { isAdminToken } from './admin-tokens.ts'
 import { readInstallation } from './installation.ts'
 import { intakeSocketPath, serveIntake } from './intake-socket.ts'
 import { takeDrivesIn } from './take-in.ts'
-import { serveUsage, usageSocketPath } from './usage-socket.ts'
 
 export type StoreRoleOptions = {
   state: string
   /** the S3 face, with a line of the activity log a request where one is wanted; null: the store is open but not listened to */
   s3: { host: string; port: number; log: { path: string; keys: boolean } | null } | null
   /** what else this process answers: each socket is one process's */
-  sockets: readonly ('intake' | 'usage')[]
+  sockets: readonly ('intake' | 'admin')[]
+  /** where the administration listens besides its socket */
+  admin?: { host: string; port: number } | null
   onError: (message: string) => void
 }
 
@@ -24,7 +27,7 @@ const REGION = 'us-east-1'
 const GRACE_SECONDS = 5
 
 /** The public store, the intake station that fills it, and what operators ask of both, in this process. */
-export function storeRole({ state, s3, sockets, onError }: StoreRoleOptions): Role {
+export function storeRole({ state, s3, sockets, admin = null, onError }: StoreRoleOptions): Role {
   return {
     async open(keystore) {
       const { virtualHostSuffix, readersSeeAcl } = readInstallation(state)
@@ -46,7 +49,7 @@ export function storeRole({ state, s3, sockets, onError }: StoreRoleOptions): Ro
           onError: (error, id) => onError(`request ${id}: ${error instanceof Error ? error.message : String(error)}`),
           readersSeeAcl,
           // whoever is asked for a move is the one that moves
-          moves: sockets.includes('usage'),
+          moves: sockets.includes('admin'),
           ...(s3 !== null && s3.log !== null && { log: s3.log }),
           ...(virtualHostSuffix !== null && { hostSuffix: virtualHostSuffix }),
         }
@@ -63,9 +66,14 @@ export function storeRole({ state, s3, sockets, onError }: StoreRoleOptions): Ro
           )
           addresses.push({ name: 'intake', address: socket })
         }
-        if (sockets.includes('usage')) {
-          opened(await serveUsage(usageSocketPath(state), hosted), each => each.close())
-          addresses.push({ name: 'usage', address: usageSocketPath(state) })
+        if (sockets.includes('admin')) {
+          const administration = opened(openAdministration(keystore.administration), each => each.close())
+          const desk = { administration, usage: hosted.usage, dataStores: hosted.dataStores }
+          const isToken = (token: string) => isAdminToken(state, token)
+          for (const place of [{ path: adminSocketPath(state) }, ...(admin === null ? [] : [{ ...admin, isToken }])]) {
+            const { address } = opened(await serveAdmin(place, desk), each => each.close())
+            addresses.push({ name: 'admin', address })
+          }
         }
         if (s3 !== null) {
           // what rotates logs moves the file away and says so

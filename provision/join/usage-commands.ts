@@ -5,9 +5,9 @@ import { CommandFault } from '../command-fault.ts'
 import type { Quota } from '../hosted/usage/dimension.ts'
 import { parseAmount, parseDimension, parsePeriod, parseScope, quotaLine } from '../hosted/usage/spoken.ts'
 import { type CommonOptions, type Operator, stateOf, tell, withAdministration } from '../operator.ts'
+import { adminSocketPath, askAdmin } from './admin-socket.ts'
 import { withProvider } from './one-command.ts'
 import { storeRole } from './store-role.ts'
-import { askUsage, usageSocketPath } from './usage-socket.ts'
 
 const SCOPE = 'account:NAME, bucket:NAME, user:NAME, everybody (each user) or address (each address)'
 const DAY_MS = 86_400_000
@@ -40,7 +40,7 @@ Examples:
       ) => {
         const options = command.optsWithGlobals<CommonOptions>()
         const asked: Quota = { ...(await scopeOf(operator, options, scope)), dimension, ...amount }
-        await withHosted(operator, options, at => sound(at('PUT', '/quotas', asked)))
+        await withHosted(operator, options, at => sound(at('PUT', '/v1/quotas', asked)))
         tell(operator, options, asked, [quotaLine(asked)])
       },
     )
@@ -61,7 +61,7 @@ Examples:
         const options = command.optsWithGlobals<CommonOptions>()
         const period = given ?? (dimension === 'requests' ? 'second' : 'none')
         const asked = { ...(await scopeOf(operator, options, scope)), dimension, period }
-        const text = await withHosted(operator, options, at => sound(at('DELETE', '/quotas', asked)))
+        const text = await withHosted(operator, options, at => sound(at('DELETE', '/v1/quotas', asked)))
         const { removed } = JSON.parse(text) as { removed: boolean }
         if (!removed) throw new CommandFault('there is no such quota: `quota list` shows all', 1)
         tell(operator, options, { removed: asked }, ['the quota is gone'])
@@ -72,8 +72,16 @@ Examples:
     .description('all quotas')
     .action(async (_: unknown, command: Command) => {
       const options = command.optsWithGlobals<CommonOptions>()
-      const text = await withHosted(operator, options, at => sound(at('GET', '/quotas')))
-      const { quotas } = JSON.parse(text) as { quotas: Quota[] }
+      const quotas = await withHosted(operator, options, async at => {
+        const all: Quota[] = []
+        for (let next: string | null = ''; next !== null; ) {
+          const text: string = await sound(at('GET', `/v1/quotas?limit=1000&cursor=${next}`))
+          const page = JSON.parse(text) as { items: Quota[]; next: string | null }
+          all.push(...page.items)
+          next = page.next
+        }
+        return all
+      })
       tell(operator, options, { quotas }, quotas.map(quotaLine))
     })
   program
@@ -99,7 +107,7 @@ Examples:
       if (user !== undefined) asked.set('user', user)
       asked.set('format', options.json === true ? 'json' : 'csv')
       await withHosted(operator, options, async at => {
-        const answer = await at('GET', `/usage?${asked}`)
+        const answer = await at('GET', `/v1/usage?${asked}`)
         if (answer.statusCode !== 200) throw new CommandFault(await textOf(answer), 1)
         for await (const chunk of answer) operator.write(String(chunk))
       })
@@ -115,26 +123,26 @@ export async function withHosted<T>(
   work: (ask: Ask) => Promise<T>,
 ): Promise<T> {
   const state = resolve(stateOf(operator, options))
-  const socket = usageSocketPath(state)
+  const socket = adminSocketPath(state)
   const ask: Ask = async (...asked) => {
-    const found = await askUsage(socket, ...asked)
+    const found = await askAdmin(socket, ...asked)
     if (found === null) throw new CommandFault('the provider went away; run the same command again', 75)
     return found
   }
-  const there = await askUsage(socket, 'GET', '/quotas')
+  const there = await askAdmin(socket, 'GET', '/v1/quotas')
   if (there !== null) {
     there.resume()
     return work(ask)
   }
   const onError = (message: string): void => void process.stderr.write(`sealift-provider: ${message}\n`)
-  return withProvider(operator, state, [storeRole({ state, s3: null, sockets: ['usage'], onError })], () => work(ask))
+  return withProvider(operator, state, [storeRole({ state, s3: null, sockets: ['admin'], onError })], () => work(ask))
 }
 
 export async function sound(asked: Promise<IncomingMessage>): Promise<string> {
   const answer = await asked
   const text = await textOf(answer)
   if (answer.statusCode === 200) return text
-  throw new CommandFault((JSON.parse(text) as { message: string }).message, answer.statusCode === 400 ? 2 : 1)
+  throw new CommandFault((JSON.parse(text) as { detail: string }).detail, answer.statusCode === 400 ? 2 : 1)
 }
 
 async function textOf(answer: IncomingMessage): Promise<string> {

@@ -1,6 +1,7 @@
 import { type Administration, AdministrationError, type AuthorityStatus } from '../../format/administration.ts'
 import { FormatError } from '../../format/fault.ts'
 import type { IdentityAdministration } from '../../format/identity.ts'
+import type { ProcessAdministration } from '../../format/process-certificate.ts'
 import { ReleaseError } from '../../format/release.ts'
 import { TokenError } from '../../hsm/token.ts'
 import type { Accounts } from './accounts.ts'
@@ -20,6 +21,7 @@ export function administrationOf(on: {
   users: Users
   groups: Groups
   identities: IdentityAdministration
+  processes: ProcessAdministration
   jobs: Jobs
   devices: Devices
   masters: MasterKeys
@@ -35,6 +37,7 @@ export function administrationOf(on: {
     users,
     groups,
     identities,
+    processes,
     jobs,
     devices,
     masters,
@@ -105,6 +108,11 @@ export function administrationOf(on: {
     addLoginOrigin: origin => change('login-origin add', origin, () => identities.addLoginOrigin(origin)),
     listLoginOrigins: () => look(identities.listLoginOrigins),
     removeLoginOrigin: origin => change('login-origin remove', origin, () => identities.removeLoginOrigin(origin)),
+    issueProcessCertificate: (role, name, request) =>
+      change('certificate issue', `${role} ${name}`, () => processes.issueProcessCertificate(role, name, request)),
+    listProcessCertificates: () => look(processes.listProcessCertificates),
+    revokeProcessCertificate: serial =>
+      change('certificate revoke', serial, () => processes.revokeProcessCertificate(serial)),
     createJob: request =>
       change('job create', `${request.account}: ${request.buckets.join(', ')}`, async () =>
         jobs.info(await jobs.create(request)),

@@ -42,6 +42,7 @@ import { namedKeysOf } from './named-keys.ts'
 import { objectsOf } from './objects.ts'
 import { passwordsOf } from './passwords.ts'
 import { policyProofsOf } from './policy-proofs.ts'
+import { type Processes, processesOf } from './processes.ts'
 import { proofsOf } from './proofs.ts'
 import { releaseVerbs } from './release.ts'
 import { returnAddressesOf } from './return-address.ts'
@@ -71,6 +72,7 @@ export type Authority = {
   release: KeyRelease
   administration: Administration
   login: Login
+  processes: Processes
   close(): Promise<void>
 }
 
@@ -128,6 +130,7 @@ export async function openAuthority(config: AuthorityConfig): Promise<Authority>
     const objects = objectsOf(database, { epochs, masters, accounts, users, buckets, jobs, aclObjects, clock })
     const intake = intakeOf({ database, token, masters, jobs, buckets, epochs, facts, clock })
     const devices = devicesOf({ database, token, jobs, facts, clock })
+    const processes = processesOf({ database, token, facts, clock })
     const directory = directoryOf(users, groups)
     const bucketRights = bucketRightsOf(buckets, aclObjects, decision)
     const askedAcls = askedAclsOf({ directory, objects, aclObjects })
@@ -162,11 +165,13 @@ export async function openAuthority(config: AuthorityConfig): Promise<Authority>
     return {
       release: auditedRelease({ ...verbs, ...intake }, audit),
       login,
+      processes,
       administration: administrationOf({
         accounts,
         users,
         groups,
         identities,
+        processes,
         jobs,
         devices,
         masters,

@@ -47,7 +47,8 @@ export async function serveCalls<Contract extends object>(
   }
 }
 
-function serveConnection<Contract extends object>(
+/** One connection, on whatever it goes. */
+export function serveConnection<Contract extends object>(
   socket: Socket,
   calls: Calls<Contract>,
   contract: Contract,

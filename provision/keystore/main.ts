@@ -1,20 +1,21 @@
 /**
- * The keystore process: `main.ts initialise|serve CONFIG`. It says on stdout, as one line of JSON, that it is ready, and ends when its
+ * The keystore process: `main.ts initialise CONFIG`, `main.ts serve CONFIG [HOST:PORT]`. It says on stdout, as one line of JSON, that it is ready, and ends when its
  * standard input does: with the parent, however that dies.
  */
 import { ADMINISTRATION_CALLS, AdministrationError } from '../../format/administration.ts'
 import { FormatError } from '../../format/fault.ts'
-import { LOGIN_CALLS } from '../../format/login.ts'
+import { LOGIN_CALLS, LoginError } from '../../format/login.ts'
 import { ReleaseError } from '../../format/release.ts'
 import { RELEASE_CALLS } from '../../format/release-calls.ts'
 import { TokenError } from '../../hsm/token.ts'
 import { administrationError } from './administration.ts'
 import { type AuthorityConfig, initialiseAuthority, openAuthority } from './authority.ts'
-import { serveCalls } from './call-server.ts'
+import { type CallServer, serveCalls } from './call-server.ts'
 import { type KeystoreConfig, keystorePaths, readKeystoreConfig } from './config.ts'
 import { loginError } from './login.ts'
 import { keepProfile, makeProviderToken, openProviderToken } from './provider-token.ts'
 import { releaseError } from './refusal.ts'
+import { serveTls } from './tls-server.ts'
 
 function say(line: object): void {
   process.stdout.write(`${JSON.stringify(line)}\n`)
@@ -37,29 +38,54 @@ async function initialise(config: KeystoreConfig): Promise<void> {
   }
 }
 
-async function serve(config: KeystoreConfig): Promise<void> {
+async function serve(config: KeystoreConfig, keys: { host: string; port: number } | null): Promise<void> {
   const token = await openProviderToken(config)
   const paths = keystorePaths(config.state)
   const authority = await openAuthority(authorityConfig(config, token))
-  const servers = [
-    await serveCalls(paths.release, RELEASE_CALLS, authority.release, error => {
-      if (error instanceof FormatError) return { fault: 'malformed', message: error.message }
-      if (!(error instanceof ReleaseError)) complain(error)
-      const { fault, message } = releaseError(error)
-      return { fault, message }
-    }),
-    await serveCalls(paths.administration, ADMINISTRATION_CALLS, authority.administration, error => {
-      const known = error instanceof AdministrationError ? error : administrationError(error)
-      if (known.fault === 'internal') complain(known.cause)
-      return { fault: known.fault, message: known.message }
-    }),
-    await serveCalls(paths.login, LOGIN_CALLS, authority.login, error => {
-      if (error instanceof FormatError) return { fault: 'malformed', message: error.message }
-      const { fault, message, cause } = loginError(error)
-      if (fault === 'unavailable' && cause !== undefined) complain(cause)
-      return { fault, message }
-    }),
-  ]
+  const served = {
+    release: {
+      calls: RELEASE_CALLS,
+      contract: authority.release,
+      refusal: (message: string) => new ReleaseError('denied', message),
+      faultOf(error: unknown) {
+        if (error instanceof FormatError) return { fault: 'malformed', message: error.message }
+        if (!(error instanceof ReleaseError)) complain(error)
+        const { fault, message } = releaseError(error)
+        return { fault, message }
+      },
+    },
+    administration: {
+      calls: ADMINISTRATION_CALLS,
+      contract: authority.administration,
+      refusal: (message: string) => new AdministrationError('refused', message),
+      faultOf(error: unknown) {
+        const known = error instanceof AdministrationError ? error : administrationError(error)
+        if (known.fault === 'internal') complain(known.cause)
+        return { fault: known.fault, message: known.message }
+      },
+    },
+    login: {
+      calls: LOGIN_CALLS,
+      contract: authority.login,
+      refusal: (message: string) => new LoginError('refused', message),
+      faultOf(error: unknown) {
+        if (error instanceof FormatError) return { fault: 'malformed', message: error.message }
+        const { fault, message, cause } = loginError(error)
+        if (fault === 'unavailable' && cause !== undefined) complain(cause)
+        return { fault, message }
+      },
+    },
+  }
+  const servers: CallServer[] = []
+  for (const name of ['release', 'administration', 'login'] as const) {
+    const { calls, contract, faultOf } = served[name]
+    servers.push(await serveCalls<object>(paths[name], calls, contract, faultOf))
+  }
+  const { processes } = authority
+  const onRefused = (from: string, message: string): void =>
+    void process.stderr.write(`keystore: refused ${from}: ${message}\n`)
+  const remote = keys === null ? null : await serveTls({ ...keys, processes, served, clock: Date.now, onRefused })
+  if (remote !== null) servers.push(remote)
   let ending = false
   const end = async () => {
     if (ending) return
@@ -77,6 +103,7 @@ async function serve(config: KeystoreConfig): Promise<void> {
     release: paths.release,
     login: paths.login,
     administration: paths.administration,
+    ...(remote !== null && { keys: remote.address }),
   })
 }
 
@@ -90,6 +117,11 @@ function authorityConfig(
   return { databasePath, token, virtualHostSuffix, decision, clock: Date.now, tokenProcessId: () => token.processId }
 }
 
+function parseAddress(text: string): { host: string; port: number } {
+  const { hostname, port } = new URL(`tls://${text}`)
+  return { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port) }
+}
+
 // a parent, or a reader of its log, that has gone ends what is said, not what is done
 for (const stream of [process.stdout, process.stderr])
   stream.on('error', error => {
@@ -97,12 +129,14 @@ for (const stream of [process.stdout, process.stderr])
   })
 
 process.umask(0o077)
-const [command, path] = process.argv.slice(2)
-const commands: Record<string, ((config: KeystoreConfig) => Promise<void>) | undefined> = { initialise, serve }
-const run = commands[command ?? '']
+const [command, path, address] = process.argv.slice(2)
 try {
-  if (run === undefined || path === undefined) throw new Error('want: initialise|serve CONFIG')
-  await run(readKeystoreConfig(path))
+  const usage = 'want: initialise CONFIG, or serve CONFIG [HOST:PORT]'
+  if (path === undefined) throw new Error(usage)
+  if (command === 'initialise') await initialise(readKeystoreConfig(path))
+  else if (command === 'serve')
+    await serve(readKeystoreConfig(path), address === undefined ? null : parseAddress(address))
+  else throw new Error(usage)
 } catch (error) {
   const fault = error instanceof TokenError ? error.fault : 'failed'
   say({ ready: false, fault, message: error instanceof Error ? error.message : String(error) })

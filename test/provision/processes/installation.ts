@@ -30,7 +30,7 @@ export async function openProcesses(count: number): Promise<ProviderProcesses> {
   const given = (...args: string[]) => ['--state', state, ...args]
   const provider = <T>(...args: string[]): Promise<T> => ask<T>('sealift-provider', given(...args))
   await provider('init')
-  const keystore = await serve('sealift-provider', given('serve', '--role', 'keystore', 'intake', 'usage'))
+  const keystore = await serve('sealift-provider', given('serve', '--role', 'keystore', 'intake', 'admin'))
   const clients = new Map<string, S3Client>()
   const hosted: HostedProcess[] = []
   const processes: ProviderProcesses = {

@@ -35,9 +35,12 @@ export function hasCopy(store: ObjectStore): store is CopyStore {
   return 'copy' in store
 }
 
-/** Knows whose a bucket is: ids of its owner and of the account; none where there is no such bucket. */
+/** Knows whose things are: its records have `owner`. */
 export interface OwnerStore extends ObjectStore {
+  /** Ids of a bucket's owner and of the account; none where there is no such bucket. */
   ownersOf(bucket: string): Promise<string[]>
+  /** What people call them, of those that are known. @param ids - at most 1000 */
+  namesOf(ids: string[]): Promise<Map<string, string>>
 }
 
 export function hasOwners(store: ObjectStore): store is OwnerStore {

@@ -125,6 +125,8 @@ export type ObjectRecord = {
   generation?: number
   /** 1 at first, 1 more at each change of what is said of the object, its ACL among it */
   metageneration?: number
+  /** Of stores that `hasOwners`: id of the user whose it is, null where nobody is known. */
+  owner?: string | null
   /** Of stores that `hasNamedKeys`: id of the key, null for the owner's own. */
   sealedUnder?: string | null
 }

@@ -8,6 +8,7 @@ import { inOneMoment } from '../database/shared-file.ts'
 import { namedObject, requireSignedDocument } from './acl-objects.ts'
 import { aclObjectAt, effectiveAcl, moveReference, referenceIn, shownReference } from './acl-rows.ts'
 import { judgeTerms, type Terms } from './generations.ts'
+import { namesOf } from './names-of.ts'
 import { bodyOf } from './reading.ts'
 import { asked } from './release-fault.ts'
 import {
@@ -35,12 +36,8 @@ export function aclVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCaller)
       reference: referenceIn(text) === null ? null : await shownReference(at, text),
     }))
     const ids = [...new Set([...(owner === null ? [] : [owner]), ...idsIn(acl ?? NO_ENTRIES)])]
-    const names = await asked(release.names(ids))
-    const known = ids.flatMap((id, at): [string, string][] => {
-      const name = names[at] ?? null
-      return name === null ? [] : [[id, name]]
-    })
-    return { owner, acl: acl ?? NO_ENTRIES, names: new Map(known), reference, dangling: acl === null }
+    const names = await namesOf(release, ids)
+    return { owner, acl: acl ?? NO_ENTRIES, names, reference, dangling: acl === null }
   }
   /** Bucket and object, if the caller has the right to the ACL that is meant; no object: if the caller may list. */
   const found = (bucket: string, key: string | null, right: typeof RA | typeof WA) =>

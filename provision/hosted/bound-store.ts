@@ -11,6 +11,7 @@ import type { MultipartStore } from '../../store/object-store.ts'
 import { aclVerbs } from './acl-verbs.ts'
 import { bucketVerbs } from './bucket-verbs.ts'
 import { copyVerb } from './copy-verb.ts'
+import { namesOf } from './names-of.ts'
 import { objectVerbs } from './object-verbs.ts'
 import { resumableVerbs } from './resumable-verbs.ts'
 import type { BoundCaller } from './rights.ts'
@@ -53,6 +54,7 @@ export function boundStore(
         .executeTakeFirst()
       return row === undefined ? [] : [row.owner, row.account]
     },
+    namesOf: ids => namesOf(release, ids),
     numbersGenerations: true,
     takesNamedKeys: true,
     // one caller's view: what it looks at is closed by whoever opened it

@@ -76,6 +76,7 @@ export function recordOf(row: RecordRow): ObjectRecord {
     generation: row.generation,
     metageneration: row.metageneration,
     sealedUnder: row.master_key,
+    owner: row.owner === '' ? null : row.owner,
     ...(row.checksum !== null && { checksum: JSON.parse(row.checksum) as Checksum }),
     ...(row.parts !== null && { parts: row.parts }),
   }

@@ -1,7 +1,7 @@
 import { hasOwners } from '../ability.ts'
 import type { Call } from './call.ts'
 import { S3Error } from './fault.ts'
-import { header } from './message.ts'
+import { eitherHeader, header } from './message.ts'
 
 /**
  * `x-amz-expected-bucket-owner`, and of a copy's source: a caller who means somebody's bucket is not to be served with another's of the
@@ -15,7 +15,7 @@ export async function requireExpectedOwners({ request, store, admission }: Call,
   if (wanted === undefined && source === undefined) return
   const ownersOf = async (name: string): Promise<string[]> =>
     hasOwners(store) ? store.ownersOf(name) : [admission.principal?.id ?? '']
-  const from = /^\/?([^/]+)\//.exec(header(request, 'x-amz-copy-source') ?? '')?.[1] ?? ''
+  const from = /^\/?([^/]+)\//.exec(eitherHeader(request, 'copy-source') ?? '')?.[1] ?? ''
   const right =
     (wanted === undefined || (await ownersOf(bucket)).includes(wanted)) &&
     (source === undefined || (await ownersOf(from)).includes(source))

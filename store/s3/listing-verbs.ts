@@ -1,4 +1,5 @@
 import { percentEncode } from '../../access/canonical.ts'
+import { hasOwners } from '../ability.ts'
 import type { Checksum, ListPage, ObjectRecord } from '../object-store.ts'
 import { requireBucket } from './bucket-verbs.ts'
 import { type BucketCall, ownerElement, readCount, xmlResponse } from './call.ts'
@@ -19,7 +20,7 @@ export async function listObjects(call: BucketCall): Promise<S3Response> {
       element('Marker', name(marker)),
       page.more && delimiter && page.last !== undefined ? element('NextMarker', name(page.last)) : null,
       ...common(query, delimiter, name, limit, page.more),
-      contents(page.objects, name, call, { owner: true }),
+      contents(page.objects, name, await owners(call, page)),
       ...page.prefixes.map(item => element('CommonPrefixes', [element('Prefix', name(item))])),
     ]),
   )
@@ -43,7 +44,7 @@ export async function listObjectsV2(call: BucketCall): Promise<S3Response> {
       page.more && page.last !== undefined ? element('NextContinuationToken', writeToken(page.last)) : null,
       element('KeyCount', page.objects.length + page.prefixes.length),
       ...common(query, delimiter, name, limit, page.more),
-      contents(page.objects, name, call, { owner }),
+      contents(page.objects, name, owner ? await owners(call, page) : null),
       ...page.prefixes.map(item => element('CommonPrefixes', [element('Prefix', name(item))])),
     ]),
   )
@@ -66,7 +67,7 @@ export async function listVersions(call: BucketCall): Promise<S3Response> {
         ? [element('NextKeyMarker', name(page.last)), element('NextVersionIdMarker', 'null')]
         : []),
       ...common(query, delimiter, name, limit, page.more),
-      contents(page.objects, name, call, { owner: true, as: VERSION }),
+      contents(page.objects, name, await owners(call, page), VERSION),
       ...page.prefixes.map(item => element('CommonPrefixes', [element('Prefix', name(item))])),
     ]),
   )
@@ -117,19 +118,32 @@ function common(
   ]
 }
 
+/** The owner's element of each object of a page. Where the store knows no owners all that is there is the caller's. */
+async function owners({ store, admission }: BucketCall, page: ListPage): Promise<(record: ObjectRecord) => string> {
+  if (!hasOwners(store)) {
+    const { xml } = ownerElement(admission.principal)
+    return () => xml
+  }
+  const ids = [...new Set(page.objects.flatMap(({ owner }) => owner ?? []))]
+  const names = await store.namesOf(ids)
+  const elements = new Map(ids.map(id => [id, ownerElement({ id, displayName: names.get(id) ?? id }).xml]))
+  const nobody = ownerElement(null).xml
+  return ({ owner }) => elements.get(owner ?? '') ?? nobody
+}
+
 /** An element for each: a thousand of them are most of a listing's time, so they are put together as text. */
 function contents(
   records: ObjectRecord[],
   name: (text: string) => string,
-  call: BucketCall,
-  { owner, as = OBJECT }: { owner: boolean; as?: typeof OBJECT },
+  ownerOf: ((record: ObjectRecord) => string) | null,
+  as = OBJECT,
 ): Xml {
-  const ownerXml = owner ? ownerElement(call.admission.principal).xml : ''
   const time = isoTimes()
   let xml = ''
-  for (const { key, modifiedAt, etag, checksum, size } of records) {
+  for (const record of records) {
+    const { key, modifiedAt, etag, checksum, size } = record
     xml += `<${as.tag}><Key>${escapeXml(name(key))}</Key>${as.more}<LastModified>${time(modifiedAt)}</LastModified>`
-    xml += `<ETag>&quot;${escapeXml(etag)}&quot;</ETag>${checksumTags(checksum)}<Size>${size}</Size>${ownerXml}`
+    xml += `<ETag>&quot;${escapeXml(etag)}&quot;</ETag>${checksumTags(checksum)}<Size>${size}</Size>${ownerOf?.(record) ?? ''}`
     xml += `<StorageClass>STANDARD</StorageClass></${as.tag}>`
   }
   return { xml }

@@ -98,7 +98,8 @@ export function exitCodeOf(error: unknown): number {
   if (error instanceof AdministrationError) return ADMINISTRATION_EXIT[error.fault]
   if (error instanceof KeystoreStartError || error instanceof CommandFault) return error.exitCode
   if (error instanceof ReleaseError) return error.fault === 'unavailable' ? 69 : 77
-  if (error instanceof StoreError) return error.fault === 'busy' ? 75 : error.fault === 'forbidden' ? 73 : 74
+  if (error instanceof StoreError)
+    return error.fault === 'busy' || error.fault === 'away' ? 75 : error.fault === 'forbidden' ? 73 : 74
   if (error instanceof FormatError) return 65
   if (error instanceof TokenError) return error.fault === 'locked' ? 77 : 69
   if (error instanceof Error && 'syscall' in error) return 74

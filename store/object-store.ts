@@ -212,6 +212,7 @@ export type StoreFault =
   | 'over-quota' // more than this caller, bucket or account may have
   | 'full' // no room; nothing was acknowledged
   | 'busy' // try again
+  | 'away' // where bytes lie does not answer: try again
   | 'source-changed' // a file that was to be sealed is not what it was when it was looked at
   | 'source-unreadable' // a file that was to be sealed cannot be read; the message is the system's code
   | 'damaged' // the medium does not give back what was written

@@ -5,6 +5,7 @@ import { makeDirectoryDurable } from '../../store/durable.ts'
 import { shareDirectory } from '../../store/lock.ts'
 import type { Patience } from '../../store/remote/remote-settings.ts'
 import type { Database } from '../database/hosted-schema.ts'
+import { DEAD } from '../database/hosted-stores.ts'
 import { openAdoptingBlobs, writerOf } from './blobs.ts'
 import { joinMembers, type Members } from './members.ts'
 import { openBlobs } from './open-blobs.ts'
@@ -45,8 +46,8 @@ export type Shelf = {
    * little: what it does not remove stays marked, and the change is committed all the same.
    */
   bury(blobs: string[]): Promise<void>
-  /** The same, and waits for all of them. */
-  buryAll(blobs: string[]): Promise<void>
+  /** The same, and waits for all of them. @returns false - one could not be removed: those behind it were left, too */
+  buryAll(blobs: string[]): Promise<boolean>
   /** Clears away what processes left that died; nothing, while another is at it. */
   recover(): Promise<void>
   /** Files that nobody reads are closed: another process may have removed them. */
@@ -105,7 +106,7 @@ function shelfOf(
   const waiting = new Set<string>()
   let closing: Promise<void> | undefined
 
-  const buryAll = async (dead: string[]): Promise<void> => {
+  const buryAll = async (dead: string[]): Promise<boolean> => {
     for (const blob of dead) {
       if (readers.has(blob)) {
         waiting.add(blob)
@@ -115,9 +116,11 @@ function shelfOf(
         await blobs.remove(blob)
         await database.deleteFrom('blobs').where('id', '=', blob).where('state', '=', 'dead').execute()
       } catch {
-        // it stays marked dead, so the next open removes it; the change that gave it up is committed all the same
+        // it stays marked dead and is removed later; the change that gave it up is committed all the same
+        return false
       }
     }
+    return true
   }
   const bury = async (dead: string[]): Promise<void> => {
     await buryAll(dead.filter(isOwn))
@@ -160,7 +163,7 @@ function shelfOf(
   }
 }
 
-/** Stores that answer while the store opens; what is dead elsewhere is removed when it is swept. */
+/** Stores that answer while the store opens; what is dead elsewhere is removed behind it. */
 function isOwn(blob: string): boolean {
   const { store } = addressOf(blob)
   return store === FILES || store === INLINE
@@ -178,7 +181,7 @@ async function recover(database: Database, blobs: DataStores, isGone: (process: 
     const dead = await database
       .selectFrom('blobs')
       .select('id')
-      .where('state', '=', 'dead')
+      .where('state', '=', DEAD)
       .where('id', '>', after)
       .orderBy('id')
       .limit(1000)

@@ -128,7 +128,8 @@ export async function serveAdmin(place: Place, desk: AdminDesk): Promise<{ addre
 function problemOf(error: unknown): { status: number; detail: string } {
   if (error instanceof AdminError) return { status: error.status, detail: error.message }
   if (error instanceof AdministrationError) return { status: STATUS[error.fault], detail: error.message }
-  if (error instanceof StoreError) return { status: error.fault === 'busy' ? 503 : 409, detail: error.message }
+  if (error instanceof StoreError)
+    return { status: error.fault === 'busy' || error.fault === 'away' ? 503 : 409, detail: error.message }
   if (error instanceof z.ZodError) return { status: 400, detail: z.prettifyError(error) }
   if (error instanceof RangeError || error instanceof SyntaxError) return { status: 400, detail: error.message }
   return { status: 500, detail: 'it failed inside' }

@@ -31,7 +31,7 @@ export type RemoteAnswer = {
 export type Endpoint = {
   /**
    * Asks till there is an answer that is no fault of the moment. Everything asked must be fit to be asked twice.
-   * @throws StoreError "busy" - none came; "damaged" - an answer longer than can be
+   * @throws StoreError "away" - none came; "damaged" - an answer longer than can be
    */
   ask(request: RemoteRequest): Promise<RemoteAnswer>
   /** What an answer that nothing can be done with is called. */
@@ -127,7 +127,7 @@ export function openEndpoint(options: RemoteOptions): Endpoint {
           why = error instanceof Error ? error.message : String(error)
         }
         if (tried + 1 >= patience.attempts || closing.signal.aborted)
-          throw new StoreError('busy', `data store ${name} is away (${asked.method}, ${tried + 1} attempts): ${why}`)
+          throw new StoreError('away', `data store ${name} is away (${asked.method}, ${tried + 1} attempts): ${why}`)
         // full jitter: those that failed together do not come back together
         await wait(Math.random() * Math.min(patience.longestWaitMs, patience.firstWaitMs * 2 ** tried), null, {
           signal: closing.signal,

@@ -55,7 +55,7 @@ export function remoteBlobs(options: RemoteOptions): RemoteBlobs {
       } catch (error) {
         // one that is away is not waited for again; what it does not take back the sweep finds
         const removed = remove(blob).catch(() => undefined)
-        if (!(error instanceof StoreError && error.fault === 'busy')) await removed
+        if (!(error instanceof StoreError && error.fault === 'away')) await removed
         arriving.delete(blob)
         throw error
       }

@@ -13,7 +13,7 @@ const MD5 = /^[0-9a-f]{32}$/
  * means: the endpoint was given SHA-256 (signed) and MD5 of every request's bytes, and what it says it holds is that.
  *
  * @returns bytes
- * @throws StoreError "busy" | "damaged"; what is left after it is for the sweep
+ * @throws StoreError "away" | "damaged"; what is left after it is for the sweep
  */
 export async function upload(
   endpoint: Endpoint,

@@ -13,7 +13,7 @@ import {
 } from './bucket-verbs.ts'
 import type { BucketCall, Call, FaceSettings, ObjectCall } from './call.ts'
 import { requireExpectedOwners } from './expected-owner.ts'
-import { answerOf, errorXml, internalError, S3Error } from './fault.ts'
+import { answerOf, errorXml, internalError, isForTheLog, S3Error } from './fault.ts'
 import { isForm, postForm } from './form-verb.ts'
 import type { Admission, Gate, Purpose } from './gate.ts'
 import { namesVersion } from './generations.ts'
@@ -23,7 +23,7 @@ import { abortUpload, completeUpload, createUpload, uploadPart, uploadPartCopy }
 import { copyObject, getObject, headObject, putObject } from './object-verbs.ts'
 import { continueResumable, dropResumable, startResumable } from './resumable-verbs.ts'
 import { parseTarget, type Query, type Target } from './target.ts'
-import { counted, reporting } from './told-body.ts'
+import { begun, counted, reporting } from './told-body.ts'
 import { listParts, listUploads } from './upload-listing-verbs.ts'
 import type { Admitted, Watch, Watched } from './watch.ts'
 
@@ -61,14 +61,17 @@ export function s3Face({ gate, settings, onError, watch }: FaceOptions): Face {
       const response = await answered(request, target, watched)
       const { status, body } = response
       const end = (bytesOut: number): void => watched?.end({ status, code: null, ...tally, bytesOut })
-      if (body === null || body instanceof Uint8Array) end(body?.length ?? 0)
-      const reported =
-        body === null || body instanceof Uint8Array ? body : reporting(body, end, error => onError(error, requestId))
-      return { ...response, headers: [...headers, ...response.headers], body: reported }
+      const answer = { ...response, headers: [...headers, ...response.headers] }
+      if (body === null || body instanceof Uint8Array) {
+        end(body?.length ?? 0)
+        return answer
+      }
+      // while nothing is out, what goes wrong is still an answer
+      return { ...answer, body: reporting(await begun(body), end, error => onError(error, requestId)) }
     } catch (error) {
       const answer = answerOf(error) ?? internalError
       const { status, code } = answer
-      if (status === 500) onError(error, requestId)
+      if (isForTheLog(error, answer)) onError(error, requestId)
       headers.push(...answer.headers)
       const silent = request.method === 'HEAD' || status === 304
       const body = silent ? null : Buffer.from(errorXml(answer, request.rawPath, requestId), 'utf8')

@@ -77,6 +77,7 @@ const storeCodes: Record<StoreFault, S3Code> = {
   'over-quota': 'QuotaExceeded',
   full: 'InsufficientStorage',
   busy: 'SlowDown',
+  away: 'SlowDown',
   'source-changed': 'InternalError',
   'source-unreadable': 'InternalError',
   damaged: 'InternalError',
@@ -124,6 +125,8 @@ export class S3Error extends Error {
 
 export type Answer = { code: S3Code; status: number; message: string; headers: [string, string][] }
 
+const RETRY: [string, string][] = [['retry-after', '1']]
+
 /** The one table from faults to what goes over the wire; `null`: not an error anybody here knows. */
 export function answerOf(error: unknown): Answer | null {
   if (error instanceof S3Error) return answer(error.code, error.message, error.headers)
@@ -142,7 +145,14 @@ export function answerOf(error: unknown): Answer | null {
       code,
       'The medium could not be read or written as it must be; nothing of this request was acknowledged.',
     )
-  return answer(code, error.message, error.fault === 'busy' ? [['retry-after', '1']] : [])
+  if (error.fault === 'away')
+    return answer(code, 'Where these bytes lie does not answer at this moment. Please try again.', RETRY)
+  return answer(code, error.message, error.fault === 'busy' ? RETRY : [])
+}
+
+/** What an answer does not say, and the log has to. */
+export function isForTheLog(error: unknown, { status }: Answer): boolean {
+  return status === 500 || (error instanceof StoreError && error.fault === 'away')
 }
 
 export const internalError: Answer = answer('InternalError', 'An internal error occurred. Please try again.')

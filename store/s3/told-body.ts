@@ -12,6 +12,24 @@ async function* adding(body: AsyncIterable<Uint8Array>, tally: { bytesIn: number
   }
 }
 
+/** The same body, its first piece at hand. Faults of the body. */
+export async function begun(body: AsyncIterable<Uint8Array>): Promise<AsyncIterable<Uint8Array>> {
+  const source = body[Symbol.asyncIterator]()
+  let first: IteratorResult<Uint8Array> | null = await source.next()
+  const iterator: AsyncIterator<Uint8Array> = {
+    async next() {
+      const step = first ?? (await source.next())
+      first = null
+      return step
+    },
+    async return() {
+      await source.return?.()
+      return { done: true, value: undefined }
+    },
+  }
+  return ownedAs(body, { [Symbol.asyncIterator]: () => iterator })
+}
+
 /** The same body; what breaks in the middle of it is told, as no answer can say it any more. @param end - once, with the bytes given */
 export function reporting(
   body: AsyncIterable<Uint8Array>,

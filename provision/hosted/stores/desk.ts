@@ -27,7 +27,7 @@ export type StoreLine = {
 /** What an operator does with data stores. Faults: StoreError; RangeError - what was asked makes no sense. */
 export type StoreDesk = {
   list(): Promise<StoreLine[]>
-  /** Claims the prefix, tries it, and keeps the keys. Faults "in-use" | "busy" | "damaged". */
+  /** Claims the prefix, tries it, and keeps the keys. Faults "in-use" | "away" | "damaged". */
   add(name: string, settings: RemoteSettings, credentials: Credentials): Promise<void>
   /** Writes, reads and deletes a blob. @returns ms */
   check(name: string): Promise<{ ms: number }>

@@ -2,9 +2,9 @@ import { once } from 'node:events'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Shelf } from '../shelf.ts'
 import { moveNext } from './moves.ts'
-import { sweepStore } from './sweep.ts'
+import { buryDead, sweepStore } from './sweep.ts'
 
-/** Works behind the store: blobs are moved one after another, stores elsewhere swept. What fails is tried again later. */
+/** Works behind the store: blobs are moved one after another, what could not be removed elsewhere is, stores elsewhere are swept. What fails is tried again later. */
 export type Porter = {
   /** There is something to move. */
   wake(): void
@@ -36,6 +36,8 @@ export function openPorter(shelf: Shelf, onError: (error: unknown) => void): Por
   /** @returns whether all went well */
   const round = async (): Promise<boolean> => {
     let well = true
+    for (const name of shelf.blobs.remote.keys())
+      if (!signal.aborted) well = (await guarded(() => buryDead(shelf, name))) && well
     if (Date.now() >= sweepAt) {
       sweepAt = Date.now() + SWEEP_EVERY_MS
       for (const name of shelf.blobs.remote.keys())

@@ -1,4 +1,5 @@
 import type { RemoteBlobs } from '../../../store/remote/remote-blobs.ts'
+import { DEAD } from '../../database/hosted-stores.ts'
 import { finder } from '../../database/rows.ts'
 import type { Shelf } from '../shelf.ts'
 import { addressIn } from './address.ts'
@@ -15,7 +16,7 @@ const knownBlobs = finder<string>('blobs', 'id')
  * Takes away what a crash, or an endpoint that was away, left in a store elsewhere: what is marked dead, and what lies under the prefix
  * and no row knows.
  *
- * @throws StoreError "damaged" - the prefix does not say that it is this store's, so that nothing in it is; "busy"
+ * @throws StoreError "damaged" - the prefix does not say that it is this store's, so that nothing in it is; "away"
  */
 export async function sweepStore(shelf: Shelf, name: string, ageMs = GARBAGE_AGE_MS): Promise<Swept> {
   const { database, blobs } = shelf
@@ -48,12 +49,13 @@ async function removeThoseUnknown(shelf: Shelf, name: string, store: RemoteBlobs
   return unknown.length
 }
 
-async function buryDead(shelf: Shelf, name: string): Promise<void> {
+/** Removes what is marked dead in a store elsewhere, as far as it answers. */
+export async function buryDead(shelf: Shelf, name: string): Promise<void> {
   for (let after = addressIn(name, ''); ; ) {
     const dead = await shelf.database
       .selectFrom('blobs')
       .select('id')
-      .where('state', '=', 'dead')
+      .where('state', '=', DEAD)
       .where('id', '>', after)
       // the character behind the colon
       .where('id', '<', `${name};`)
@@ -63,6 +65,6 @@ async function buryDead(shelf: Shelf, name: string): Promise<void> {
     const last = dead.at(-1)
     if (last === undefined) return
     after = last.id
-    await shelf.buryAll(dead.map(each => each.id))
+    if (!(await shelf.buryAll(dead.map(each => each.id)))) return
   }
 }

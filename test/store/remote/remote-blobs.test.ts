@@ -118,14 +118,14 @@ test('an answer that was lost is asked for again, and what was done is not done 
   assert.is((await far.keys()).length, 3)
 })
 
-test('a store that stays away is "busy" after its attempts', async () => {
+test('a store that stays away is "away" after its attempts', async () => {
   far.fault = async () => said(503)
-  assert.match(await faultOf(blobs.write(bytesOf('text'))), /^busy: data store away is away \(PUT, 3 attempts\)/)
+  assert.match(await faultOf(blobs.write(bytesOf('text'))), /^away: data store away is away \(PUT, 3 attempts\)/)
   far.fault = async () => {
     await sleep(60_000, null, { ref: false })
     return said(200)
   }
-  assert.match(await faultOf(read('0'.repeat(32), 0, 1)), /^busy: .*nothing came for 500 ms/)
+  assert.match(await faultOf(read('0'.repeat(32), 0, 1)), /^away: .*nothing came for 500 ms/)
 })
 
 test('closing ends what waits for it', async () => {
@@ -137,7 +137,7 @@ test('closing ends what waits for it', async () => {
   const writing = faultOf(slow.write(bytesOf('text')))
   await sleep(100)
   slow.close()
-  assert.match(await writing, /^busy/)
+  assert.match(await writing, /^away/)
 })
 
 for (const [name, answer, says] of [

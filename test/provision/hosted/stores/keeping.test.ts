@@ -1,6 +1,7 @@
 // timeout: 240s, test 60s
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import Database from 'better-sqlite3'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { pattern } from '../../../store/contract/bodies.ts'
@@ -80,7 +81,7 @@ test('an upload that died between the endpoint’s answer and its transaction le
   authority.down = true
   // dead at once: it takes nothing back
   far.fault = async (what, go) => (what === 'DELETE object' ? cut() : go())
-  assert.is(await faultOf(put('k', 'text')), 'busy')
+  assert.is(await faultOf(put('k', 'text')), 'away')
   authority.down = false
   far.fault = null
   await restart()
@@ -89,6 +90,28 @@ test('an upload that died between the endpoint’s answer and its transaction le
   far.fault = tomorrow
   assert.equal(await hosted.dataStores.sweep('away'), { removed: 1, uploadsEnded: 0 })
   assert.equal(await away(), [])
+})
+
+test('what an endpoint that was away did not take back goes with the next look, and nothing that lives', async () => {
+  await put('k', 'text')
+  await put('l', 'other')
+  far.fault = async (what, go) => (what === 'DELETE object' ? said(503) : go())
+  await mine().delete('b', 'k')
+  assert.is((await away()).length, 2)
+  far.fault = null
+  await hosted.dataStores.moveBucket('b')
+  await until(async () => (await away()).length === 1)
+  assert.is(String(await get('l')), 'other')
+  assert.is((await line('away'))?.blobs, 1)
+})
+
+test('the dead are found by an index of their own', async () => {
+  const database = new Database(join(directory, 'hosted.sqlite'), { readonly: true })
+  const plan = database.prepare(
+    "explain query plan select id from blobs where state = 'dead' and id > 'a:' order by id",
+  )
+  assert.match(JSON.stringify(plan.all()), /dead_blobs/)
+  database.close()
 })
 
 test('an upload that died after its transaction is there, and no sweep takes it', async () => {

@@ -10,7 +10,15 @@ import {
   type UploadId,
   type UploadRecord,
 } from './object-store.ts'
-import { decodePart, decodeUpload, encodeExtents, encodePart, encodeUpload, type StoredPart } from './record.ts'
+import {
+  decodeObject,
+  decodePart,
+  decodeUpload,
+  encodeExtents,
+  encodePart,
+  encodeUpload,
+  type StoredPart,
+} from './record.ts'
 import { type Removal, requireLength, type Shelf } from './shelf.ts'
 
 /** S3's least size of every part but the last. */
@@ -137,6 +145,11 @@ export function openIndexedUploads(shelf: Shelf): {
       await gone.removal()
       await removal()
       return record
+    },
+    async completed(bucket, key, id) {
+      const value = index.get('object', shelf.objectKey(bucket, key))
+      const stored = value && decodeObject(bucket, key, value)
+      return stored?.split && stored.body === id ? stored.record : null
     },
     async abortUpload(id) {
       await abandon(id)()

@@ -49,6 +49,11 @@ export interface MultipartStore extends ObjectStore {
   ): Promise<PartRecord>
   /** Part numbers must ascend; each but the last holds 5 MiB. Faults `no-upload`, `invalid-part`, `part-too-small`. */
   completeUpload(upload: UploadId, parts: CompletedPart[], options: CompleteOptions): Promise<ObjectRecord>
+  /**
+   * What the upload became, as long as it lies under its key: whoever lost the answer completes again.
+   * @returns null - nobody knows of it
+   */
+  completed(bucket: string, key: string, upload: UploadId): Promise<ObjectRecord | null>
   /** Fault `no-upload`. */
   abortUpload(upload: UploadId): Promise<void>
   listParts(

@@ -21,7 +21,16 @@ import { boundColumns } from './acl-rows.ts'
 import { addBlob, addBody, dropPartSet, dropParts, placeObject } from './commit.ts'
 import { asked } from './release-fault.ts'
 import { type BoundCaller, requireBucket, requireKnown } from './rights.ts'
-import { jsonOf, keyBytes, keyText, metadataOf, partRecordOf, uploadRecordOf } from './rows.ts'
+import {
+  jsonOf,
+  keyBytes,
+  keyText,
+  metadataOf,
+  partRecordOf,
+  RECORD_COLUMNS,
+  recordOf,
+  uploadRecordOf,
+} from './rows.ts'
 import { creationOfPart, holding, sealToBlob, wrapSealed } from './sealing.ts'
 import type { Shelf } from './shelf.ts'
 import { listUploads } from './upload-listing.ts'
@@ -199,6 +208,19 @@ export function uploadVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
       })
       await shelf.bury(done.dead)
       return done.record
+    },
+    async completed(bucket, key, id) {
+      const { principal } = requireKnown(caller)
+      await requireBucket(database, bucket, caller, W)
+      const row = await database
+        .selectFrom('objects')
+        .select(RECORD_COLUMNS)
+        .where('bucket', '=', bucket)
+        .where('key', '=', keyBytes(key))
+        .where('part_set', '=', id)
+        .where('owner', '=', principal.user)
+        .executeTakeFirst()
+      return row === undefined ? null : recordOf(row)
     },
     async abortUpload(id) {
       const dead = await database.transaction().execute(async change => {

@@ -120,7 +120,7 @@ export function commitChanges(
     at: metadata.modifiedAt,
     attributes: attributesOf(metadata),
     ...(checksum && { checksum }),
-    ...(object.kind === COMPOSITE && { parts: object.parts }),
+    ...(object.kind === COMPOSITE && { parts: object.parts, ...(metadata.part && { upload: metadata.part.upload }) }),
   }
   changes.push({ table: 'object', key, value: encodeObject(row) })
   changes.push(totalChange(index, old === null ? 1 : 0, row.size - (old?.size ?? 0)))

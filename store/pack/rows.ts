@@ -35,6 +35,8 @@ export type ObjectRow = {
   attributes: ObjectAttributes
   checksum?: Checksum
   parts?: number
+  /** that it was put together by; absent in an index of an older version */
+  upload?: string
 }
 
 export type PartRow = {
@@ -76,15 +78,15 @@ export function decodeRow<T>(value: Buffer): T {
 type ObjectList = [
   ...[pack: PackId, commitOffset: number, commitBytes: number, bodyOffset: number, objectId: ObjectId, epoch: EpochId],
   ...[sequence: number, size: number, etag: string, at: number],
-  ...[attributes?: ObjectAttributes | null, checksum?: Checksum | null, parts?: number],
+  ...[attributes?: ObjectAttributes | null, checksum?: Checksum | null, parts?: number, upload?: string],
 ]
 
 export function encodeObject(row: ObjectRow): Buffer {
   const { pack, commitOffset, commitBytes, bodyOffset } = row.place
-  const { objectId, epoch, sequence, size, etag, at, attributes, checksum, parts } = row
+  const { objectId, epoch, sequence, size, etag, at, attributes, checksum, parts, upload } = row
   const place = [pack, commitOffset, commitBytes, bodyOffset] as const
   const list: ObjectList = [...place, objectId, epoch, sequence, size, etag, at]
-  if (parts !== undefined) list.push(attributes, checksum ?? null, parts)
+  if (parts !== undefined) list.push(attributes, checksum ?? null, parts, ...(upload === undefined ? [] : [upload]))
   else if (checksum !== undefined) list.push(attributes, checksum)
   else if (!isPlain(attributes)) list.push(attributes)
   return json(list)
@@ -92,7 +94,7 @@ export function encodeObject(row: ObjectRow): Buffer {
 
 function objectOf(list: ObjectList): ObjectRow {
   const [pack, commitOffset, commitBytes, bodyOffset, objectId, epoch, sequence, size, etag, at] = list
-  const [attributes, checksum, parts] = [list[10], list[11], list[12]]
+  const [attributes, checksum, parts, upload] = [list[10], list[11], list[12], list[13]]
   const row: ObjectRow = {
     place: { pack, commitOffset, commitBytes, bodyOffset },
     objectId,
@@ -105,6 +107,7 @@ function objectOf(list: ObjectList): ObjectRow {
   }
   if (checksum) row.checksum = checksum
   if (parts !== undefined) row.parts = parts
+  if (upload !== undefined) row.upload = upload
   return row
 }
 

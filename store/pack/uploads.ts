@@ -134,6 +134,10 @@ export function uploadVerbs(engine: Engine, locks: NameLocks, gate: Gate): Uploa
         return toRecord(upload.bucket, upload.key, row)
       })
     },
+    async completed(bucket, key, id) {
+      const row = readObject(index, bucket, key)
+      return row !== null && row.upload === id ? toRecord(bucket, key, row) : null
+    },
     async abortUpload(id) {
       gate.mayWrite()
       find(id)

@@ -30,10 +30,7 @@ export async function listObjectsV2(call: BucketCall): Promise<S3Response> {
   const { query, bucket } = call
   const token = query.get('continuation-token')
   const startAfter = query.get('start-after') ?? ''
-  const { page, limit, prefix, delimiter, name } = await readPage(
-    call,
-    token === undefined ? startAfter : readToken(token),
-  )
+  const { page, limit, prefix, delimiter, name } = await readPage(call, token ? readToken(token) : startAfter)
   const owner = query.get('fetch-owner') === 'true'
   return xmlResponse(
     s3Element('ListBucketResult', [
@@ -169,7 +166,7 @@ function writeToken(after: string): string {
 
 function readToken(token: string): string {
   const bytes = Buffer.from(token, 'base64url')
-  if (token === '' || bytes.toString('base64url') !== token) {
+  if (bytes.toString('base64url') !== token) {
     throw new S3Error('InvalidArgument', 'The continuation token provided is incorrect')
   }
   return bytes.toString('utf8')

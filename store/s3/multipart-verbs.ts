@@ -5,6 +5,7 @@ import type {
   ChecksumName,
   CompletedPart,
   Finished,
+  ObjectRecord,
   PartRecord,
   UploadChecksum,
   UploadId,
@@ -113,6 +114,9 @@ export async function uploadPartCopy(call: ObjectCall): Promise<S3Response> {
   if (rangeText !== undefined && !/^bytes=\d+-\d+$/.test(rangeText)) {
     throw new S3Error('InvalidArgument', 'The x-amz-copy-source-range value must be of the form bytes=first-last')
   }
+  // a range of a GET is clipped to what is there; a part that is asked for is all of it or nothing
+  if (Number(rangeText?.split('-')[1] ?? 0) >= Math.max(1, source.record.size))
+    throw new S3Error('InvalidRange', `The range is not within the source's ${source.record.size} bytes`)
   const { body, size } = await openSource(store, source, rangeText)
   const carrier = { ...request, headers: [['content-length', String(size)] as const], body }
   const payload = await openPayload(carrier, { ...admission, payload: null }, 'md5', upload.checksum?.name)
@@ -129,11 +133,10 @@ export async function uploadPartCopy(call: ObjectCall): Promise<S3Response> {
 type WantedPart = CompletedPart & { checksums: Map<ChecksumName, string> }
 
 export async function completeUpload(call: ObjectCall): Promise<S3Response> {
-  const { request, admission, bucket, key } = call
+  const { admission, bucket, key } = call
   const payload = await openPayload(withoutChecksums(call), admission, 'md5')
   const root = await readXml(payload.body, longXml)
   payload.finish()
-  const upload = await findUpload(call)
   const parts = readParts(root.children.filter(child => child.name === 'Part'))
   if (root.name !== 'CompleteMultipartUpload' || parts.length === 0) {
     throw new S3Error('MalformedXML', 'CompleteMultipartUpload with at least one Part expected.')
@@ -143,17 +146,7 @@ export async function completeUpload(call: ObjectCall): Promise<S3Response> {
       throw new S3Error('InvalidPartOrder', 'The list of parts was not in ascending order.')
     }
   }
-  const condition = readPutCondition(request)
-  const generations = readGenerations(call)
-  const record = await multipart(call).completeUpload(
-    upload.id,
-    parts.map(({ partNumber, etag }) => ({ partNumber, etag })),
-    {
-      finish: records => finishUpload(call, upload, parts, records),
-      ...(condition && { condition }),
-      ...(generations && { generations }),
-    },
-  )
+  const record = (await completedBefore(call, parts)) ?? (await complete(call, parts))
   return xmlResponse(
     s3Element('CompleteMultipartUploadResult', [
       element('Location', `/${bucket}/${key}`),
@@ -169,6 +162,35 @@ export async function completeUpload(call: ObjectCall): Promise<S3Response> {
     ]),
     [...generationHeaders(record), ...encryptionHeaders(record)],
   )
+}
+
+async function complete(call: ObjectCall, parts: WantedPart[]): Promise<ObjectRecord> {
+  const upload = await findUpload(call)
+  const condition = readPutCondition(call.request)
+  const generations = readGenerations(call)
+  return multipart(call).completeUpload(
+    upload.id,
+    parts.map(({ partNumber, etag }) => ({ partNumber, etag })),
+    {
+      finish: records => finishUpload(call, upload, parts, records),
+      ...(condition && { condition }),
+      ...(generations && { generations }),
+    },
+  )
+}
+
+/** A client whose answer was lost completes again, and is told what he was not told before: nothing is done twice. */
+async function completedBefore(call: ObjectCall, parts: WantedPart[]): Promise<ObjectRecord | null> {
+  const { bucket, key, query } = call
+  const record = await multipart(call).completed(bucket, key, (query.get('uploadId') ?? '') as UploadId)
+  return record?.etag === etagOf(parts) ? record : null
+}
+
+/** S3's rule: MD5 of the parts' MD5s, and their number. */
+function etagOf(parts: { etag: string }[]): string {
+  const md5 = createHash('md5')
+  for (const part of parts) md5.update(Buffer.from(part.etag.slice(0, 32), 'hex'))
+  return `${md5.digest('hex')}-${parts.length}`
 }
 
 /** The checksum headers of a completion speak of the object, not of the XML that is the body. */
@@ -190,10 +212,7 @@ function finishUpload(call: ObjectCall, upload: UploadRecord, wanted: WantedPart
   if (announced !== undefined && announced !== String(size)) {
     throw new S3Error('InvalidRequest', 'The x-amz-mp-object-size differs from the size of the parts.')
   }
-  // S3's rule: MD5 of the parts' MD5s, and their number
-  const md5 = createHash('md5')
-  for (const part of parts) md5.update(Buffer.from(part.etag.slice(0, 32), 'hex'))
-  const etag = `${md5.digest('hex')}-${parts.length}`
+  const etag = etagOf(parts)
   const checksum = upload.checksum && wholeChecksum(upload.checksum, parts)
   const sent = checksum && header(call.request, checksumHeader(checksum.name))
   if (checksum && sent !== undefined && sent !== checksum.value && sent !== checksum.value.replace(/-\d+$/, '')) {

@@ -7,6 +7,23 @@ const leastPart = 5 * 1024 * 1024
 
 /** Objects put together from parts; a store without multipart has nothing to prove. */
 export function multipart(on: On): void {
+  on('multipart: what an upload became is known by it, till something else lies under the key', async store => {
+    if (!hasMultipart(store)) return
+    const begin = () => store.createUpload('b', 'k', plain)
+    const [upload, other] = [await begin(), await begin()]
+    for (const { id } of [upload, other]) await store.putPart(id, 1, pieces(Buffer.from('x')), part('x'))
+    const become = (id: typeof upload.id) =>
+      store.completeUpload(id, [{ partNumber: 1, etag: md5('x') }], { finish: () => ({ etag: 'whole-1' }) })
+    const completed = async (key: string, id = upload.id) => (await store.completed('b', key, id))?.etag ?? null
+    assert.is(await completed('k'), null)
+    await become(upload.id)
+    assert.equal([await completed('k'), await completed('k', other.id), await completed('l')], ['whole-1', null, null])
+    await become(other.id)
+    assert.equal([await completed('k'), await completed('k', other.id)], [null, 'whole-1'])
+    await store.delete('b', 'k')
+    assert.is(await completed('k', other.id), null)
+  })
+
   on('multipart: parts put in any order and replaced come back in number order', async store => {
     if (!hasMultipart(store)) return
     const upload = await store.createUpload(

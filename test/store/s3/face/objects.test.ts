@@ -55,6 +55,43 @@ on(
   'cheap',
 )
 
+on(
+  'an upload that is completed again is answered again, by its own list alone, till another object lies there',
+  async ask => {
+    const begun = await ask('POST /bkt/k?uploads')
+    const id = /<UploadId>([^<]+)</.exec(begun.text)?.[1]
+    const { headers } = await ask(`PUT /bkt/k?partNumber=1&uploadId=${id}`, {}, 'x')
+    const list = (etag: string) =>
+      `<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>${etag}</ETag></Part></CompleteMultipartUpload>`
+    const complete = (etag: string, key = 'k') => ask(`POST /bkt/${key}?uploadId=${id}`, {}, list(etag))
+    const etag = headers.get('etag') ?? ''
+    const first = await complete(etag)
+    assert.is(first.status, 200)
+    assert.is((await complete(etag)).text, first.text)
+    assert.is(code(await complete('"0123456789abcdef0123456789abcdef"')), 'NoSuchUpload')
+    assert.is(code(await complete(etag, 'l')), 'NoSuchUpload')
+    await ask('PUT /bkt/k', {}, 'another')
+    assert.is(code(await complete(etag)), 'NoSuchUpload')
+    assert.is((await ask('GET /bkt/k')).text, 'another')
+  },
+)
+
+for (const [range, size, outcome] of [
+  ['bytes=0-4', 5, 200],
+  ['bytes=4-4', 5, 200],
+  ['bytes=0-5', 5, 'InvalidRange'],
+  ['bytes=5-5', 5, 'InvalidRange'],
+  ['bytes=0-0', 0, 'InvalidRange'],
+  ['bytes=0-', 5, 'InvalidArgument'],
+] as const)
+  on(`a part copied from ${range} of ${size} bytes: ${outcome}, and never less than was asked for`, async ask => {
+    await ask('PUT /bkt/source', {}, 'x'.repeat(size))
+    const id = /<UploadId>([^<]+)</.exec((await ask('POST /bkt/k?uploads')).text)?.[1]
+    const headers = { 'x-amz-copy-source': '/bkt/source', 'x-amz-copy-source-range': range }
+    const answer = await ask(`PUT /bkt/k?partNumber=1&uploadId=${id}`, headers)
+    assert.is(typeof outcome === 'number' ? answer.status : code(answer), outcome)
+  })
+
 on('an unsigned payload framed as aws-chunked is unframed, its trailer verified', async ask => {
   const sent = {
     'x-amz-content-sha256': 'STREAMING-UNSIGNED-PAYLOAD-TRAILER',

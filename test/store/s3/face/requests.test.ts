@@ -6,6 +6,8 @@ import { code, onFace } from './asking.ts'
 const test = suite('S3 face: requests')
 const on = onFace(test)
 
+const LIST =
+  '<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>"e"</ETag></Part></CompleteMultipartUpload>'
 const requests: [string, Record<string, string>, string, number, string | undefined][] = [
   ['GET /', {}, '', 200, undefined],
   ['POST /', {}, '', 405, 'MethodNotAllowed'],
@@ -25,6 +27,8 @@ const requests: [string, Record<string, string>, string, number, string | undefi
   ['PATCH /bkt', {}, '', 405, 'MethodNotAllowed'],
   ['GET /bkt?max-keys=x', {}, '', 400, 'InvalidArgument'],
   ['GET /bkt?list-type=2&continuation-token=*', {}, '', 400, 'InvalidArgument'],
+  ['GET /bkt?list-type=2&continuation-token=', {}, '', 200, undefined],
+  ['GET /bkt?list-type=2&continuation-token=', {}, '', 200, undefined],
   ['GET /bkt?encoding-type=base64', {}, '', 400, 'InvalidArgument'],
   ['GET /bkt?list-type=2&max-keys=0', {}, '', 200, undefined],
   ['GET /none?max-keys=0', {}, '', 404, 'NoSuchBucket'],
@@ -58,7 +62,8 @@ const requests: [string, Record<string, string>, string, number, string | undefi
   ['PUT /bkt/k', { 'x-amz-copy-source': 'bkt/none' }, '', 404, 'NoSuchKey'],
   ['PUT /bkt/k?partNumber=1&uploadId=none', {}, 'x', 404, 'NoSuchUpload'],
   ['PUT /bkt/k?partNumber=0&uploadId=none', {}, 'x', 400, 'InvalidArgument'],
-  ['POST /bkt/k?uploadId=none', {}, '<CompleteMultipartUpload/>', 404, 'NoSuchUpload'],
+  ['POST /bkt/k?uploadId=none', {}, '<CompleteMultipartUpload/>', 400, 'MalformedXML'],
+  ['POST /bkt/k?uploadId=none', {}, LIST, 404, 'NoSuchUpload'],
   ['POST /bkt?delete', {}, '<Delete></Delete>', 400, 'MalformedXML'],
   ['POST /bkt?delete', {}, '<Delete><Object>', 400, 'MalformedXML'],
   ['POST /bkt?delete', {}, '<!DOCTYPE x><Delete><Object><Key>a</Key></Object></Delete>', 400, 'MalformedXML'],

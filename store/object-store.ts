@@ -187,6 +187,8 @@ export type UploadRecord = {
   key: string
   startedAt: Date
   attributes: ObjectAttributes
+  /** Of stores that `hasOwners`: id of the user who began it. */
+  owner?: string
   checksum?: UploadChecksum
 }
 export type UploadChecksum = Pick<Checksum, 'name' | 'type'>

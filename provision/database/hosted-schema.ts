@@ -46,6 +46,8 @@ export type HostedSchema = {
     attributes: string
     checksum: string | null
     account: string
+    /** the user who began it */
+    owner: string
     /** proof of the request that made it: the ACL comes from there */
     creation: Buffer
   }
@@ -213,6 +215,7 @@ async function first(database: Kysely<unknown>, kind: DatabaseKind): Promise<voi
     .addColumn('attributes', 'text', column => column.notNull())
     .addColumn('checksum', 'text')
     .addColumn('account', 'text', column => column.notNull())
+    .addColumn('owner', 'text', column => column.notNull())
     .addColumn('creation', bytes, column => column.notNull())
     .execute()
   await table('intakes')

@@ -98,6 +98,7 @@ export function uploadRecordOf(row: HostedSchema['uploads']): UploadRecord {
     bucket: row.bucket,
     key: keyText(row.key),
     startedAt: new Date(row.started_at),
+    owner: row.owner,
     attributes: JSON.parse(row.attributes) as ObjectAttributes,
     ...(row.checksum !== null && { checksum: JSON.parse(row.checksum) as Pick<Checksum, 'name' | 'type'> }),
   }

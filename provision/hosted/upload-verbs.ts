@@ -56,6 +56,7 @@ export function uploadVerbs(shelf: Shelf, release: KeyRelease, caller: BoundCall
         attributes: JSON.stringify(attributes),
         checksum: jsonOf(checksum),
         account: principal.account,
+        owner: principal.user,
         creation: Buffer.from(proof),
       }
       await database.transaction().execute(async change => {

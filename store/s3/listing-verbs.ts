@@ -1,11 +1,11 @@
 import { percentEncode } from '../../access/canonical.ts'
-import { hasOwners } from '../ability.ts'
 import type { Checksum, ListPage, ObjectRecord } from '../object-store.ts'
 import { requireBucket } from './bucket-verbs.ts'
-import { type BucketCall, ownerElement, readCount, xmlResponse } from './call.ts'
+import { type BucketCall, readCount, xmlResponse } from './call.ts'
 import { S3Error } from './fault.ts'
 import { isoTimes } from './iso-times.ts'
 import type { S3Response } from './message.ts'
+import { type OwnerElements, ownerElements } from './owners.ts'
 import type { Query } from './target.ts'
 import { element, escapeXml, s3Element, type Xml } from './xml-out.ts'
 
@@ -20,7 +20,7 @@ export async function listObjects(call: BucketCall): Promise<S3Response> {
       element('Marker', name(marker)),
       page.more && delimiter && page.last !== undefined ? element('NextMarker', name(page.last)) : null,
       ...common(query, delimiter, name, limit, page.more),
-      contents(page.objects, name, await owners(call, page)),
+      contents(page.objects, name, await ownerElements(call, page.objects)),
       ...page.prefixes.map(item => element('CommonPrefixes', [element('Prefix', name(item))])),
     ]),
   )
@@ -41,7 +41,7 @@ export async function listObjectsV2(call: BucketCall): Promise<S3Response> {
       page.more && page.last !== undefined ? element('NextContinuationToken', writeToken(page.last)) : null,
       element('KeyCount', page.objects.length + page.prefixes.length),
       ...common(query, delimiter, name, limit, page.more),
-      contents(page.objects, name, owner ? await owners(call, page) : null),
+      contents(page.objects, name, owner ? await ownerElements(call, page.objects) : null),
       ...page.prefixes.map(item => element('CommonPrefixes', [element('Prefix', name(item))])),
     ]),
   )
@@ -64,7 +64,7 @@ export async function listVersions(call: BucketCall): Promise<S3Response> {
         ? [element('NextKeyMarker', name(page.last)), element('NextVersionIdMarker', 'null')]
         : []),
       ...common(query, delimiter, name, limit, page.more),
-      contents(page.objects, name, await owners(call, page), VERSION),
+      contents(page.objects, name, await ownerElements(call, page.objects), VERSION),
       ...page.prefixes.map(item => element('CommonPrefixes', [element('Prefix', name(item))])),
     ]),
   )
@@ -115,24 +115,11 @@ function common(
   ]
 }
 
-/** The owner's element of each object of a page. Where the store knows no owners all that is there is the caller's. */
-async function owners({ store, admission }: BucketCall, page: ListPage): Promise<(record: ObjectRecord) => string> {
-  if (!hasOwners(store)) {
-    const { xml } = ownerElement(admission.principal)
-    return () => xml
-  }
-  const ids = [...new Set(page.objects.flatMap(({ owner }) => owner ?? []))]
-  const names = await store.namesOf(ids)
-  const elements = new Map(ids.map(id => [id, ownerElement({ id, displayName: names.get(id) ?? id }).xml]))
-  const nobody = ownerElement(null).xml
-  return ({ owner }) => elements.get(owner ?? '') ?? nobody
-}
-
 /** An element for each: a thousand of them are most of a listing's time, so they are put together as text. */
 function contents(
   records: ObjectRecord[],
   name: (text: string) => string,
-  ownerOf: ((record: ObjectRecord) => string) | null,
+  ownerOf: ((record: ObjectRecord) => OwnerElements) | null,
   as = OBJECT,
 ): Xml {
   const time = isoTimes()
@@ -140,7 +127,7 @@ function contents(
   for (const record of records) {
     const { key, modifiedAt, etag, checksum, size } = record
     xml += `<${as.tag}><Key>${escapeXml(name(key))}</Key>${as.more}<LastModified>${time(modifiedAt)}</LastModified>`
-    xml += `<ETag>&quot;${escapeXml(etag)}&quot;</ETag>${checksumTags(checksum)}<Size>${size}</Size>${ownerOf?.(record) ?? ''}`
+    xml += `<ETag>&quot;${escapeXml(etag)}&quot;</ETag>${checksumTags(checksum)}<Size>${size}</Size>${ownerOf?.(record).owner.xml ?? ''}`
     xml += `<StorageClass>STANDARD</StorageClass></${as.tag}>`
   }
   return { xml }

@@ -1,25 +1,27 @@
 import { compareKeys } from '../key.ts'
 import type { UploadChecksum } from '../object-store.ts'
-import { type BucketCall, multipart, type ObjectCall, ownerElement, readCount, xmlResponse } from './call.ts'
+import { type BucketCall, multipart, type ObjectCall, readCount, xmlResponse } from './call.ts'
 import { encoder } from './listing-verbs.ts'
 import type { S3Response } from './message.ts'
 import { findUpload, partChecksum } from './multipart-verbs.ts'
+import { ownerElements } from './owners.ts'
 import { element, s3Element, type Xml } from './xml-out.ts'
 
 export async function listParts(call: ObjectCall): Promise<S3Response> {
-  const { query, bucket, key, admission } = call
+  const { query, bucket, key } = call
   const upload = await findUpload(call)
   const marker = readCount(query, 'part-number-marker', 0, 10_000)
   const limit = Math.max(1, readCount(query, 'max-parts', 1000, 1000))
   const { parts, more } = await multipart(call).listParts(upload.id, marker, limit)
   const name = encoder(query)
+  const { owner, initiator } = (await ownerElements(call, [upload]))(upload)
   return xmlResponse(
     s3Element('ListPartsResult', [
       element('Bucket', bucket),
       element('Key', name(key)),
       element('UploadId', upload.id),
-      ownerElement(admission.principal, 'Initiator'),
-      ownerElement(admission.principal),
+      initiator,
+      owner,
       element('StorageClass', 'STANDARD'),
       element('PartNumberMarker', marker),
       element('NextPartNumberMarker', parts.at(-1)?.partNumber ?? 0),
@@ -40,7 +42,7 @@ export async function listParts(call: ObjectCall): Promise<S3Response> {
 }
 
 export async function listUploads(call: BucketCall): Promise<S3Response> {
-  const { query, bucket, admission } = call
+  const { query, bucket } = call
   const prefix = query.get('prefix') ?? ''
   const delimiter = query.get('delimiter') || undefined
   const keyMarker = query.get('key-marker') ?? ''
@@ -54,6 +56,7 @@ export async function listUploads(call: BucketCall): Promise<S3Response> {
     ...(keyMarker !== '' && { afterKey: keyMarker }),
     ...(keyMarker !== '' && idMarker !== '' && { afterUpload: idMarker }),
   })
+  const ownerOf = await ownerElements(call, uploads)
   const last = uploads.at(-1)
   const folded = prefixes.at(-1)
   const foldedLast = folded !== undefined && (!last || compareKeys(folded, last.key) > 0)
@@ -73,8 +76,8 @@ export async function listUploads(call: BucketCall): Promise<S3Response> {
         element('Upload', [
           element('Key', name(upload.key)),
           element('UploadId', upload.id),
-          ownerElement(admission.principal, 'Initiator'),
-          ownerElement(admission.principal),
+          ownerOf(upload).initiator,
+          ownerOf(upload).owner,
           element('StorageClass', 'STANDARD'),
           element('Initiated', upload.startedAt.toISOString()),
           ...checksumKind(upload.checksum),

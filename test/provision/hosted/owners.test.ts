@@ -50,5 +50,16 @@ test('listings name the owner of each object, whoever lists', async () => {
   assert.not.match((await world.good(bert, `GET /${mixed}?list-type=2`)).text, '<Owner>')
 })
 
+test('listings of uploads name who began each', async () => {
+  const mixed = await world.bucket(anna, { 'x-amz-acl': 'public-read-write' })
+  for (const who of [anna, bert]) await world.good(who, `POST /${mixed}/${who === anna ? 'a' : 'b'}?uploads`)
+  const { text } = await world.good(anna, `GET /${mixed}?uploads`)
+  const named = (tag: string) => [...text.matchAll(new RegExp(`<${tag}><ID>([^<]*)</ID>`, 'g'))].map(each => each[1])
+  for (const tag of ['Owner', 'Initiator']) assert.equal(named(tag), [anna.id, bert.id])
+  const id = /<Key>b<\/Key><UploadId>([^<]+)</.exec(text)?.[1]
+  const parts = await world.good(anna, `GET /${mixed}/b?uploadId=${id}`)
+  assert.match(parts.text, `<Initiator><ID>${bert.id}</ID><DisplayName>bert</DisplayName></Initiator><Owner>`)
+})
+
 test.after(() => world.remove())
 test.run()

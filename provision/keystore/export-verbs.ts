@@ -1,6 +1,6 @@
 import { type ExportAsk, parseExportAsk } from '../../access/export-ask.ts'
 import type { JobId } from '../../format/bytes.ts'
-import type { BucketRequest, KeyRelease } from '../../format/release.ts'
+import { type BucketRequest, type KeyRelease, ReleaseError } from '../../format/release.ts'
 import { coversBucket } from './coverage.ts'
 import type { ExportOrders } from './export-orders.ts'
 import type { Jobs } from './jobs.ts'
@@ -30,7 +30,9 @@ export function exportVerbs(on: {
       const judged = await judge(request, 'POST')
       const ask = signedAsk(judged)
       const { user, account, accessKey } = judged.principal
-      const job = await jobs.known(ask.job as JobId)
+      const job = await jobs.known(ask.job as JobId).catch(cause => {
+        throw cause instanceof ReleaseError && cause.fault === 'not-found' ? denied(cause.message) : cause
+      })
       if (job.kind !== 'export') throw denied('the job is no export')
       // R is judged when it counts; but whose device it is that the objects go to, the job's account says
       if (job.order.account !== account) throw denied('the job is of another account')

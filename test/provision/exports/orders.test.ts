@@ -1,3 +1,5 @@
+import { join } from 'node:path'
+import Database from 'better-sqlite3'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { parseProof } from '../../../access/proof.ts'
@@ -39,6 +41,19 @@ test('an order is a POST that signs bucket, job and prefix; it is listed, and ta
   assert.not.match((await world.good(carl, `GET /${bucket}?export`)).text, 'ExportOrder>')
   const [order] = await world.administration.listExportOrders(job)
   assert.ok(order !== undefined && order.withdrawnAt !== null)
+})
+
+test('Google’s signature orders as Amazon’s does', async () => {
+  const { world, bucket, job } = scene
+  const headers = [['host', 'localhost'], ...Object.entries(wanted('goog/'))] as [string, string][]
+  const head = { method: 'POST', rawPath: `/${bucket}`, rawQuery: 'export', headers }
+  const time = new Date(world.fixture.clock.now)
+  const options = { region: 'auto', time, payload: 'UNSIGNED-PAYLOAD', scheme: 'GOOG4' } as const
+  async function* nothing() {}
+  const answer = await world.hosted.face({ ...signRequest(head, world.carl, options), body: nothing() })
+  assert.is(answer.status, 200)
+  const orders = await world.administration.listExportOrders(job)
+  assert.ok(orders.some(each => each.prefix === 'goog/' && each.user === world.carl.id))
 })
 
 test('the same order again changes nothing', async () => {
@@ -237,11 +252,20 @@ test('a job that carries objects out has an end to come, and is closed as such',
   assert.is(await faultOf(administration.beginExport(job)), 'state')
 })
 
-test('one job has at most 1000 orders', async () => {
+test('one job has at most 1000 orders, withdrawn ones among them', async () => {
   const { job } = await scene.begun()
-  for (let at = 0; at < 1000; at++) await scene.order(scene.world.carl, `${at}/`, job)
-  assert.is(await put(orderProof(scene, scene.world.carl, { job, prefix: 'more/' })), 'denied')
-  assert.is(await put(orderProof(scene, scene.world.carl, { job, prefix: '7/' })), 'none')
+  await scene.order(scene.world.carl, 'first/', job)
+  const database = new Database(join(scene.world.fixture.directory, 'keystore.sqlite'))
+  const insert = database.prepare('INSERT INTO export_orders VALUES (?, ?, ?, ?, ?, ?, 1, 1)')
+  database.transaction(() => {
+    for (let at = 1; at < 999; at++) insert.run(`${at}`, job, scene.world.carl.id, 'AK', scene.bucket, `${at}/`)
+  })()
+  database.close()
+  const one = (prefix: string) => put(orderProof(scene, scene.world.carl, { job, prefix }))
+  assert.is(await one('last/'), 'none')
+  assert.is(await one('more/'), 'denied')
+  assert.is(await one('first/'), 'none')
+  assert.is((await scene.world.administration.listExportOrders(job)).length, 1000)
 })
 
 test.run()

@@ -113,8 +113,8 @@ export function proofOf(
 
 export type Sealed = { stored: StoredObject; objectKey: Buffer; line: CompositePart }
 
-/** Of no object in particular. */
-const METADATA = encodeMetadata({ bucket: 'b', key: 'k', modifiedAt: 1, etag: '', headers: {}, user: {} })
+/** What every object of a test device has sealed in its envelope. */
+export const METADATA = encodeMetadata({ bucket: 'b', key: 'k', modifiedAt: 1, etag: '', headers: {}, user: {} })
 
 /** A device of one job: its token, its grant, one epoch. */
 export type TestDevice = {

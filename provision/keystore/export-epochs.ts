@@ -39,6 +39,8 @@ type Running = ExportKey & {
   usedAt: number
   /** ends it when nothing comes for as long as it may be idle */
   idle: NodeJS.Timeout
+  /** ends it at its age, however the clock was set meanwhile */
+  age: NodeJS.Timeout
 }
 
 export function exportEpochsOf({ token, clock }: { token: Token; clock: () => number }): ExportEpochs {
@@ -46,7 +48,9 @@ export function exportEpochsOf({ token, clock }: { token: Token; clock: () => nu
   const beginning = new Map<JobId, Promise<Running>>()
 
   const end = (job: JobId): void => {
-    clearTimeout(running.get(job)?.idle)
+    const found = running.get(job)
+    clearTimeout(found?.idle)
+    clearTimeout(found?.age)
     running.delete(job)
   }
   const live = (job: ExportJob, to: ExportDevice): Running | null => {
@@ -67,7 +71,7 @@ export function exportEpochsOf({ token, clock }: { token: Token; clock: () => nu
       for (const [at, byte] of other.entries()) key[at] = (key[at] ?? 0) ^ byte
       other.fill(0)
       const epoch = newId<EpochId>()
-      const { objects: maxObjects, bytes: maxBytes, idleSeconds } = job.limits
+      const { objects: maxObjects, bytes: maxBytes, seconds, idleSeconds } = job.limits
       const head = { epoch, job: job.id, device, grantHash, createdAt: clock(), maxObjects, maxBytes }
       const recipient = {
         suite: transport.suite,
@@ -80,8 +84,9 @@ export function exportEpochsOf({ token, clock }: { token: Token; clock: () => nu
         if (running.get(job.id)?.epoch === epoch) end(job.id)
       }
       const idle = setTimeout(endThis, idleSeconds * 1000).unref()
+      const age = setTimeout(endThis, seconds * 1000).unref()
       const at = { begunAt: clock(), usedAt: clock() }
-      return { epoch, keyRecord, keys: deriveEpochKeys(key), grantHash, wraps: 0, bytes: 0, ...at, idle }
+      return { epoch, keyRecord, keys: deriveEpochKeys(key), grantHash, wraps: 0, bytes: 0, ...at, idle, age }
     } finally {
       key.fill(0)
     }

@@ -60,7 +60,9 @@ export function exportOrdersOf(on: {
     await change
       .insertInto('export_withdrawals')
       .values({ about, until })
-      .onConflict(conflict => conflict.column('about').doUpdateSet({ until }))
+      .onConflict(conflict =>
+        conflict.column('about').doUpdateSet({ until }).where('export_withdrawals.until', '<', until),
+      )
       .execute()
   }
   return {

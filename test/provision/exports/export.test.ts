@@ -259,6 +259,10 @@ test('an epoch ends by bytes, by age, by idleness, by a new grant and with the p
   })
   // by a timer of its own, too: nobody asks, and the key leaves the memory
   await changes({ idleSeconds: 1 }, () => delay(1100))
+  await changes({ seconds: 1 }, async () => {
+    clock.now -= 3_600_000
+    await delay(1100)
+  })
   await changes({}, async ({ job }) => {
     await world.administration.endExport(job)
     await world.administration.prepareDevice({ job, request: scene.device.request, returnAddress: '', grantDays: 1 })

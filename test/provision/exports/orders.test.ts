@@ -79,6 +79,10 @@ test('one that was taken back is in force again by a new signature, and not by a
   assert.is.not((await release().orderExport({ proof: used, bucket })).withdrawnAt, null, 'handed over again')
   assert.is(await put(heldBack), 'denied')
   clock.now += 2000
+  // an older withdrawal that comes late does not make the newest forgotten
+  const late = orderProof(scene, carl, { prefix: 'x', method: 'DELETE', at: clock.now - 60_000 })
+  await release().withdrawExport({ proof: late, bucket })
+  assert.is(await put(heldBack), 'denied')
   const again = await scene.order(carl, 'x')
   assert.equal([again.id, again.withdrawnAt], [order.id, null])
   await release().withdrawExport({ proof: takenBack, bucket })

@@ -41,5 +41,5 @@ export function nextJobState(kind: JobKind, state: JobState, event: JobEvent): J
   const next = may[event]
   if (next !== undefined) return next
   const list = Object.keys(may).join(', ')
-  throw new AdministrationError('state', `${kind} job is ${state}: no ${event} now; what can be done is ${list}`)
+  throw new AdministrationError('state', `job is ${state}: no ${event} now; what can be done is ${list}`)
 }

@@ -126,7 +126,7 @@ test('an export from its order to its end, over processes and sockets, with a So
     assert.is(await faultOf(release.exportKey(station)), 'denied')
     assert.match((await say('job', 'show', job)).out, /closed/)
     const { job: bringing } = await told<{ job: string }>(...create)
-    assert.match((await say('job', 'close', bringing)).errors, /import job is ordered: no close now/)
+    assert.match((await say('job', 'close', bringing)).errors, /job is ordered: no close now/)
   } finally {
     release.close()
     administration.close()

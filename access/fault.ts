@@ -22,6 +22,7 @@ export type AccessFault =
   | 'malformed-encryption' // headers on encryption that do not go together, or say nothing
   | 'unsupported-encryption' // a way to encrypt that is not offered
   | 'malformed-form' // fields that no form of ours has, or that say two things
+  | 'malformed-export' // an order of an export that does not say what, or says it twice
   | 'malformed-policy' // a document that is no policy of a form
   | 'denied' // believed, but not allowed; also: anonymous where nobody is
 

@@ -1,7 +1,22 @@
 import type { DeviceId, GrantId, JobId } from './bytes.ts'
-import { args, bytes, type Calls, count, flag, idOf, listOf, nothing, octets, oneOf, record, text } from './codec.ts'
+import {
+  args,
+  bytes,
+  type Calls,
+  count,
+  flag,
+  idOf,
+  listOf,
+  nothing,
+  nullable,
+  octets,
+  oneOf,
+  record,
+  text,
+} from './codec.ts'
 import { DIRECTORY_CALLS, type DirectoryAdministration } from './directory.ts'
-import { GRANT_LIMIT, JOB_MODES, type JobMode } from './grant.ts'
+import { EXPORT_CODECS, type ExportOrder } from './export.ts'
+import { GRANT_LIMIT, IMPORT_MODES, JOB_MODES, type JobMode } from './grant.ts'
 import { IDENTITY_CALLS, type IdentityAdministration } from './identity.ts'
 import { KEY_CALLS, type KeyAdministration } from './master-keys.ts'
 import { PROCESS_CALLS, type ProcessAdministration } from './process-certificate.ts'
@@ -25,6 +40,7 @@ export interface Administration
   createAccessKey(user: string, name: string): Promise<AccessKey>
   disableAccessKey(accessKey: string): Promise<void>
   createJob(order: JobRequest): Promise<JobInfo>
+  createExportJob(order: ExportJobRequest): Promise<JobInfo>
   listJobs(): Promise<JobInfo[]>
   showJob(job: JobId): Promise<JobInfo & { devices: DeviceInfo[] }>
   /** Certificate and grant for a device; the unlock code leaves here once. */
@@ -33,6 +49,15 @@ export interface Administration
   enrolStation(name: string): Promise<{ station: string; secret: Buffer }>
   beginIntake(job: JobId): Promise<void>
   endIntake(job: JobId): Promise<void>
+  /** An export: what it takes with it is sealed from now on, if somebody ordered it. Fault `state` also where its time is over. */
+  beginExport(job: JobId): Promise<void>
+  endExport(job: JobId): Promise<void>
+  /** Nothing is exported under it any more. An import is closed by destroying its key. */
+  closeJob(job: JobId): Promise<void>
+  /** All that were ordered, withdrawn ones too. */
+  listExportOrders(job: JobId): Promise<ExportOrder[]>
+  /** Doing it again changes nothing. */
+  withdrawExportOrder(order: string): Promise<void>
   /** Destroys the job's import key: epochs that were not taken over can never be opened again. */
   destroyJobKey(job: JobId): Promise<void>
   /** Follows the audit's chain from its first entry. Fault `tampered` names the first that does not fit. */
@@ -55,7 +80,7 @@ export const DEFAULT_EPOCH_LIMITS: EpochLimits = {
 export type JobRequest = {
   account: string
   buckets: string[]
-  mode: Exclude<JobMode, 'export'>
+  mode: (typeof IMPORT_MODES)[number]
   /** of what is taken in: a canned ACL, or an ACL object as `bucket/object`, `#generation` behind it for one that stays */
   acl: string
   /** how an ACL object is used: its entries of this moment, or whatever it says at each read */
@@ -65,8 +90,12 @@ export type JobRequest = {
   limits: EpochLimits
 }
 
+/** It has one device, and what of the buckets it takes with it principals order. `endsAt`: ms since 1970 */
+export type ExportJobRequest = { account: string; buckets: string[]; endsAt: number; limits: EpochLimits }
+
 export const ACL_MODES = ['copy', 'reference'] as const
-export const JOB_STATES = ['ordered', 'prepared', 'taking-in', 'taken-in', 'closed'] as const
+/** An export goes from `prepared` to `exporting` and `exported`. */
+export const JOB_STATES = ['ordered', 'prepared', 'taking-in', 'taken-in', 'exporting', 'exported', 'closed'] as const
 export type JobState = (typeof JOB_STATES)[number]
 
 export type JobInfo = {
@@ -75,10 +104,11 @@ export type JobInfo = {
   accountName: string
   buckets: string[]
   mode: JobMode
-  /** for people: entries in their text form, or the ACL object that is referred to */
-  acl: string
-  deletes: 'ignore' | 'apply'
-  versions: 'latest' | 'keep'
+  /** for people: entries in their text form, or the ACL object that is referred to. An export has none of these three, but an end */
+  acl: string | null
+  deletes: 'ignore' | 'apply' | null
+  versions: 'latest' | 'keep' | null
+  endsAt: number | null
   state: JobState
   keyDestroyed: boolean
   createdAt: number
@@ -141,22 +171,24 @@ const buckets = listOf(text(63), 1000)
 const request = record<JobRequest>({
   account: name,
   buckets,
-  mode: oneOf(['write-only', 'readable']),
+  mode: oneOf(IMPORT_MODES),
   acl: text(ACL_NAME_LIMIT),
   aclMode: oneOf(ACL_MODES),
   deletes,
   versions,
   limits,
 })
+const exportRequest = record<ExportJobRequest>({ account: name, buckets, endsAt: count(), limits })
 const jobFields = {
   job: idOf<JobId>(),
   account: name,
   accountName: name,
   buckets,
   mode: oneOf(JOB_MODES),
-  acl: text(ACL_TEXT_LIMIT),
-  deletes,
-  versions,
+  acl: nullable(text(ACL_TEXT_LIMIT)),
+  deletes: nullable(deletes),
+  versions: nullable(versions),
+  endsAt: nullable(count()),
   state: oneOf(JOB_STATES),
   keyDestroyed: flag,
   createdAt: count(),
@@ -180,6 +212,7 @@ export const ADMINISTRATION_CALLS: Calls<Administration> = {
   },
   disableAccessKey: { ask: args(name), answer: nothing },
   createJob: { ask: args(request), answer: job },
+  createExportJob: { ask: args(exportRequest), answer: job },
   listJobs: { ask: args(), answer: listOf(job, MOST) },
   showJob: {
     ask: args(jobId),
@@ -208,6 +241,11 @@ export const ADMINISTRATION_CALLS: Calls<Administration> = {
   },
   beginIntake: { ask: args(jobId), answer: nothing },
   endIntake: { ask: args(jobId), answer: nothing },
+  beginExport: { ask: args(jobId), answer: nothing },
+  endExport: { ask: args(jobId), answer: nothing },
+  closeJob: { ask: args(jobId), answer: nothing },
+  listExportOrders: { ask: args(jobId), answer: EXPORT_CODECS.exportOrders },
+  withdrawExportOrder: { ask: args(text(16)), answer: nothing },
   destroyJobKey: { ask: args(jobId), answer: nothing },
   verifyAudit: {
     ask: args(),

@@ -24,7 +24,7 @@ export type Grant = {
   deviceCertificate: Buffer
   signerCertificate: Buffer
   caCertificate: Buffer
-  /** public halves that every epoch key is sealed to */
+  /** public halves that every epoch key is sealed to; of an export the device's own transport key alone */
   recipients: (PublicKey & { suite: 0x0010 | 0x0020 })[]
   /** suites that this job allows at all; no in-band fallback */
   floor: WrapSuite[]
@@ -34,7 +34,9 @@ export type Grant = {
   namesAfterSeal: 'kept' | 'destroyed'
   returnAddress: string
 }
-export const JOB_MODES = ['write-only', 'readable', 'export'] as const
+/** Of jobs that bring objects in. */
+export const IMPORT_MODES = ['write-only', 'readable'] as const
+export const JOB_MODES = [...IMPORT_MODES, 'export'] as const
 export type JobMode = (typeof JOB_MODES)[number]
 
 /** In words, for the operator. */

@@ -1,12 +1,12 @@
 import { idBytes, type JobId } from './bytes.ts'
 import { Fields } from './cbor.ts'
-import { JOB_MODES, type JobMode } from './grant.ts'
+import { IMPORT_MODES } from './grant.ts'
 import { ACL_TEXT_LIMIT } from './release.ts'
 import { parseSigned, type Sign, signMessage, verifySigned } from './signed.ts'
 
 /**
  * What was ordered: account, target buckets and who may read. The authority takes all of it from here and from nowhere else; intake
- * cannot ask for another account, ACL or bucket. @see FORMAT.md §12
+ * cannot ask for another account, ACL or bucket. @see FORMAT.md §12.1
  */
 export type JobOrder = {
   job: JobId
@@ -14,7 +14,7 @@ export type JobOrder = {
   buckets: string[]
   /** of what is taken in, in its text form; not looked into here. @see access/acl/bound.ts */
   acl: string
-  mode: JobMode
+  mode: (typeof IMPORT_MODES)[number]
   deletes: 'ignore' | 'apply'
   versions: 'latest' | 'keep'
   orderedAt: number
@@ -47,7 +47,7 @@ export function verifyJobOrder(bytes: Uint8Array, signer: Uint8Array): JobOrder 
     account: fields.text('account', 128),
     buckets: fields.list('buckets', 1000, (item, what) => new Fields({ item }, what).text('item', 255)),
     acl: fields.text('acl', ACL_TEXT_LIMIT),
-    mode: fields.oneOf('mode', JOB_MODES),
+    mode: fields.oneOf('mode', IMPORT_MODES),
     deletes: fields.oneOf('deletes', ['ignore', 'apply']),
     versions: fields.oneOf('versions', ['latest', 'keep']),
     orderedAt: fields.count('ordered'),

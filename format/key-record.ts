@@ -74,7 +74,7 @@ export async function makeKeyRecord(
   return signMessage('key-record', { ...headMap(full), recipients: sealed }, sign)
 }
 
-/** @param signer - the device's identity key (SPKI). @throws FormatError "tampered" | "malformed" | "unsupported" | "limit" */
+/** @param signer - SPKI: the device's identity key, or of an export the key that signed the grant. @throws FormatError "tampered" | "malformed" | "unsupported" | "limit" */
 export function verifyKeyRecord(bytes: Uint8Array, signer: Uint8Array): KeyRecord {
   return takeFields(verifySigned(parseSigned(bytes, 'key-record', KEY_RECORD_LIMIT), signer))
 }

@@ -19,6 +19,7 @@ import {
 import { CORE_HEADER_BYTES } from './core-header.ts'
 import { BLAKE3_256, DIGEST_BYTES, SHA_256 } from './digest.ts'
 import { COMPOSITE, type CompositePart, ENVELOPE_LIMIT, MAX_PARTS, OBJECT, PART } from './envelope.ts'
+import { EXPORT_BATCH, EXPORT_CODECS } from './export.ts'
 import { KEY_RECORD_LIMIT } from './key-record.ts'
 import { METADATA_LIMIT } from './metadata.ts'
 import { FRESHNESS, RECEIPT_LEVELS, type Receipt } from './receipt.ts'
@@ -38,6 +39,7 @@ import {
   type BucketOpenRequest,
   type BucketRequest,
   type ChunkProof,
+  type ExportRequest,
   type JobAnswer,
   type KeyRelease,
   type LiveAclObject,
@@ -216,6 +218,12 @@ const receipt = record<Receipt>({
   root: bytes(32),
 })
 
+const exported = record<ExportRequest>({
+  order: text(16),
+  epoch: idOf(),
+  objects: listOf(record({ object: stored, parts: listOf(stored, MAX_PARTS) }), EXPORT_BATCH),
+})
+
 const keyRecord = octets({ max: KEY_RECORD_LIMIT })
 const envelope = bytes({ max: ENVELOPE_LIMIT })
 const binding = bytes({ max: BINDING_LIMIT })
@@ -246,10 +254,16 @@ export const RELEASE_CALLS: Calls<KeyRelease> = {
   openBucket: { ask: args(bucketOpen), answer: bucketFacts },
   bindBucket: { ask: args(bucketBind), answer: bucketInForce },
   closeBucket: { ask: args(bucketRequest), answer: nothing },
+  orderExport: { ask: args(bucketRequest), answer: EXPORT_CODECS.exportOrder },
+  withdrawExport: { ask: args(bucketRequest), answer: nothing },
+  exportOrders: { ask: args(bucketRequest), answer: EXPORT_CODECS.exportOrders },
   names: { ask: args(listOf(text(128), NAMES_BATCH)), answer: listOf(nullable(text(128)), NAMES_BATCH) },
   job: { ask: args(station), answer: job },
   metadataKey: { ask: args(station, keyRecord), answer: bytes(32) },
   reseal: { ask: args(station, keyRecord), answer: nothing },
   prove: { ask: args(station, listOf(proveObject, PROVE_BATCH)), answer: listOf(proveOutcome, PROVE_BATCH) },
   signReceipt: { ask: args(station, receipt), answer: bytes({ max: 64 << 10 }) },
+  exportJob: { ask: args(station), answer: EXPORT_CODECS.exportJob },
+  exportKey: { ask: args(station), answer: EXPORT_CODECS.exportKey },
+  exportObjects: { ask: args(station, exported), answer: EXPORT_CODECS.outcomes },
 }

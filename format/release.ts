@@ -1,7 +1,8 @@
-import type { DeviceId, JobId, ObjectId } from './bytes.ts'
+import type { DeviceId, EpochId, JobId, ObjectId } from './bytes.ts'
 import { decodeCbor, encodeCbor, Fields } from './cbor.ts'
 import type { DigestId } from './digest.ts'
 import type { CompositePart, EnvelopeKind } from './envelope.ts'
+import type { ExportJobAnswer, ExportKey, ExportOrder, ExportOutcome } from './export.ts'
 import type { Receipt } from './receipt.ts'
 
 /**
@@ -51,6 +52,12 @@ export interface KeyRelease {
   bindBucket(request: BucketBindRequest): Promise<BucketInForce>
   /** The bucket is gone from the store: its name is free again. Doing it again changes nothing. */
   closeBucket(request: BucketRequest): Promise<void>
+  /** Orders an export from a bucket, as the headers say that a request signed in its head. The same again changes nothing. */
+  orderExport(request: BucketRequest): Promise<ExportOrder>
+  /** Takes the proof's user's order back, whichever of his keys signed it. Doing it again changes nothing. */
+  withdrawExport(request: BucketRequest): Promise<void>
+  /** What the proof's user has ordered from the bucket and not withdrawn. */
+  exportOrders(request: BucketRequest): Promise<ExportOrder[]>
   /** Names to show for ids of users and groups; null: nobody's. */
   names(ids: string[]): Promise<(string | null)[]>
   /** Intake: the order and the devices of a job that is being taken in. */
@@ -63,6 +70,12 @@ export interface KeyRelease {
   prove(station: StationProof, objects: ProveObject[]): Promise<ProveOutcome[]>
   /** Intake: signs the receipt over these lines; job, device, account and time are the authority's own. */
   signReceipt(station: StationProof, receipt: Receipt): Promise<Buffer>
+  /** Export: the job and its orders, while it is being exported; here and below. */
+  exportJob(station: StationProof): Promise<ExportJobAnswer>
+  /** Export: the epoch of now, its key sealed to the job's device and to nobody else. */
+  exportKey(station: StationProof): Promise<ExportKey>
+  /** Export: new envelopes under that epoch, each object judged by what the order's principal may at this moment. */
+  exportObjects(station: StationProof, request: ExportRequest): Promise<ExportOutcome[]>
 }
 
 /** Who asks, and what he is a member of at this moment: groups through nested ones too, domains verified. */
@@ -197,6 +210,13 @@ export type JobAnswer = {
 export type ProveObject = { envelope: Uint8Array; coreHeader: Uint8Array; place: ObjectPlace }
 export type ProveOutcome = { outcome: 'proved' | 'refused'; reason: string }
 export const PROVE_BATCH = 1000
+
+/** `order`: id. `parts`: of a composite, some or all. */
+export type ExportRequest = {
+  order: string
+  epoch: EpochId
+  objects: { object: StoredObject; parts: StoredObject[] }[]
+}
 
 /** Why the authority says no. Outside, every one of `denied` kind is the same 403; the audit names the cause. */
 export const RELEASE_FAULTS = [

@@ -12,6 +12,7 @@ export type MessageKind =
   | 'receipt'
   | 'device-request'
   | 'job-order'
+  | 'export-job'
   | 'freshness'
   | 'erase-certificate'
   | 'destruction'

@@ -145,3 +145,25 @@ export interface AclStore extends ObjectStore {
 export function hasAcl(store: ObjectStore): store is AclStore {
   return 'setAcl' in store
 }
+
+/** `prefix` of keys; empty: all of the bucket. `withdrawn`: it was taken back, and the same request does not bring it back. */
+export type ExportOrderRecord = {
+  id: string
+  job: string
+  bucket: string
+  prefix: string
+  orderedAt: Date
+  withdrawn: boolean
+}
+
+/** Takes orders of exports from the caller, whose signed request says what and with which job. Faults `forbidden`. */
+export interface ExportStore extends ObjectStore {
+  orderExport(bucket: string): Promise<ExportOrderRecord>
+  withdrawExport(bucket: string): Promise<void>
+  /** the caller's own */
+  exportOrders(bucket: string): Promise<ExportOrderRecord[]>
+}
+
+export function hasExports(store: ObjectStore): store is ExportStore {
+  return 'orderExport' in store
+}

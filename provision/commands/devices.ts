@@ -7,7 +7,7 @@ import { deviceTokenDirectory, prepareDeviceToken } from '../../hsm/device-token
 import { StoreError } from '../../store/object-store.ts'
 import { createDrive } from '../../store/pack/drive.ts'
 import { type CommonOptions, type Operator, tell, withAdministration } from '../operator.ts'
-import { jobId, wholeNumber } from './jobs.ts'
+import { jobId, wholeNumber } from './values.ts'
 
 type PrepareOptions = CommonOptions & {
   job: JobId

@@ -1,13 +1,17 @@
-import { type Command, InvalidArgumentError, Option } from 'commander'
+import { type Command, Option } from 'commander'
 import { ACL_MODES, DEFAULT_EPOCH_LIMITS, type JobInfo, type JobRequest } from '../../format/administration.ts'
-import { type JobId, parseId } from '../../format/bytes.ts'
-import { MODE_IN_WORDS } from '../../format/grant.ts'
+import type { JobId } from '../../format/bytes.ts'
+import { JOB_MODES, type JobMode, MODE_IN_WORDS } from '../../format/grant.ts'
+import { CommandFault } from '../command-fault.ts'
 import { type CommonOptions, type Operator, tell, withAdministration } from '../operator.ts'
+import { exportCommands } from './exports.ts'
+import { jobId, wholeNumber } from './values.ts'
 
 type CreateOptions = CommonOptions & {
   account: string
   bucket: string[]
-  mode: JobRequest['mode']
+  mode: JobMode
+  days?: number
   acl: JobRequest['acl']
   aclMode: JobRequest['aclMode']
   deletes: JobRequest['deletes']
@@ -23,8 +27,9 @@ export function jobCommands(program: Command, operator: Operator): void {
   job
     .command('create')
     .requiredOption('--account <account>', 'id or name')
-    .requiredOption('--bucket <bucket...>', 'target bucket; repeatable')
-    .addOption(new Option('--mode <mode>').choices(['write-only', 'readable']).default('write-only'))
+    .requiredOption('--bucket <bucket...>', 'that objects go to, or of an export come from; repeatable')
+    .addOption(new Option('--mode <mode>').choices(JOB_MODES).default('write-only'))
+    .option('--days <n>', 'of an export: how long it may go on', wholeNumber)
     .option('--acl <acl>', 'of what is taken in: a canned ACL, or BUCKET/OBJECT, an ACL object', 'private')
     .addOption(
       new Option('--acl-mode <mode>', 'an ACL object: its entries of now, or what it says at each read')
@@ -37,13 +42,14 @@ export function jobCommands(program: Command, operator: Operator): void {
     .option('--epoch-gib <n>', 'GiB under one epoch key', wholeNumber, DEFAULT_EPOCH_LIMITS.bytes / 2 ** 30)
     .option('--epoch-seconds <n>', 'longest life of an epoch key', wholeNumber, DEFAULT_EPOCH_LIMITS.seconds)
     .option('--epoch-idle-seconds <n>', 'longest idle time', wholeNumber, DEFAULT_EPOCH_LIMITS.idleSeconds)
-    .description('order a job; makes its import key in the token')
+    .description('order a job; makes its import key in the token, where it brings objects in')
     .addHelpText(
       'after',
       `
 Examples:
   sealift-provider job create --account "Studio North" --bucket rushes --bucket stills
-  sealift-provider job create --account "Studio North" --bucket rushes --acl rushes/acls/crew --acl-mode reference`,
+  sealift-provider job create --account "Studio North" --bucket rushes --acl rushes/acls/crew --acl-mode reference
+  sealift-provider job create --account "Studio North" --bucket rushes --mode export --days 30`,
     )
     .action(async (_: unknown, command: Command) => {
       const options = command.optsWithGlobals<CreateOptions>()
@@ -54,8 +60,12 @@ Examples:
         seconds: options.epochSeconds,
         idleSeconds: options.epochIdleSeconds,
       }
-      const request = { account, buckets, mode, acl, aclMode, deletes, versions, limits }
-      const made = await withAdministration(operator, options, at => at.createJob(request))
+      const ends = endOf(options, command)
+      const made = await withAdministration(operator, options, at =>
+        mode === 'export'
+          ? at.createExportJob({ account, buckets, endsAt: ends, limits })
+          : at.createJob({ account, buckets, mode, acl, aclMode, deletes, versions, limits }),
+      )
       tell(operator, options, made, [`job ${made.job}`, MODE_IN_WORDS[made.mode]])
     })
   job
@@ -79,6 +89,8 @@ Examples:
       tell(operator, options, shown, [line(shown), MODE_IN_WORDS[shown.mode], ...devices])
     })
 
+  exportCommands(job, operator)
+
   const audit = program.command('audit').description('the record of every key that left')
   audit
     .command('verify')
@@ -91,17 +103,25 @@ Examples:
     })
 }
 
-export function jobId(text: string): JobId {
-  if (!/^[0-9a-f]{32}$/.test(text)) throw new InvalidArgumentError('want the 32 hex digits of a job')
-  return parseId<JobId>(text, 'job')
+/** @returns of an export, when it ends; ms since 1970. @throws CommandFault - options that do not go with the mode */
+function endOf({ mode, days }: CreateOptions, command: Command): number {
+  if (mode !== 'export') {
+    if (days !== undefined)
+      throw new CommandFault('--days is of an export: an import ends when its key is destroyed', 2)
+    return 0
+  }
+  const given = OF_IMPORTS.filter(name => command.getOptionValueSource(name) === 'cli')
+  if (given.length > 0)
+    throw new CommandFault(`an export brings nothing in: it has no --${given.map(dashed).join(', no --')}`, 2)
+  if (days === undefined) throw new CommandFault('an export needs an end: --days N', 2)
+  return Date.now() + days * DAY_MS
 }
 
-export function wholeNumber(text: string): number {
-  const number = /^\d{1,12}$/.test(text) ? Number(text) : 0
-  if (number < 1) throw new InvalidArgumentError('want a whole number from 1')
-  return number
-}
+const OF_IMPORTS = ['acl', 'aclMode', 'deletes', 'versions'] as const
+const DAY_MS = 86_400_000
+const dashed = (name: string): string => name.replace(/[A-Z]/g, letter => `-${letter.toLowerCase()}`)
 
 function line(job: JobInfo): string {
-  return `${job.job}  ${job.state.padEnd(9)}  ${job.accountName}  ${job.mode}  ${job.buckets.join(', ')}  ${job.acl}`
+  const end = job.endsAt === null ? null : `till ${new Date(job.endsAt).toISOString()}`
+  return `${job.job}  ${job.state.padEnd(9)}  ${job.accountName}  ${job.mode}  ${job.buckets.join(', ')}  ${end ?? job.acl}`
 }

@@ -7,8 +7,8 @@ import type { JobId } from '../../format/bytes.ts'
 import type { KeyWork, MasterKey } from '../../format/master-keys.ts'
 import { CommandFault } from '../command-fault.ts'
 import { type CommonOptions, type Operator, tell, withAdministration } from '../operator.ts'
-import { jobId, wholeNumber } from './jobs.ts'
 import { namedKeyCommands } from './named-keys.ts'
+import { jobId, wholeNumber } from './values.ts'
 
 type Whose = CommonOptions & { account?: string; output?: string }
 

@@ -2,6 +2,7 @@ import type { Kysely } from 'kysely'
 import type { DatabaseKind } from './dialect.ts'
 import { addAclObjects } from './keystore-acl-objects.ts'
 import { addDirectory } from './keystore-directory.ts'
+import { addExports, type ExportTables } from './keystore-exports.ts'
 import { addIdentities, type IdentityTables } from './keystore-identities.ts'
 import { addMasterKeys, type MasterKeyTables } from './keystore-master-keys.ts'
 import { addProcesses, type ProcessTables } from './keystore-processes.ts'
@@ -10,7 +11,8 @@ import type { Migrations } from './open.ts'
 /** The authority's own tables: nobody else reads or writes them. Times are ms since 1970; ids and keys as their room writes them. */
 export type KeystoreSchema = IdentityTables &
   MasterKeyTables &
-  ProcessTables & {
+  ProcessTables &
+  ExportTables & {
     /** one row a name: certificates, the sealed state key, the audit's head */
     facts: { name: string; value: Buffer }
     accounts: {
@@ -72,6 +74,7 @@ export type KeystoreSchema = IdentityTables &
       /** the signed order */
       signed_order: Buffer
       state: string
+      /** 0, and no key: an export, for which nothing is sealed to us */
       suite: number
       spki: Buffer
       key_destroyed_at: number | null
@@ -132,6 +135,7 @@ export const keystoreMigrations: Migrations = kind => ({
   '0005-metagenerations': { up: (database: Kysely<unknown>) => addMetagenerations(database, kind) },
   '0006-master-keys': { up: (database: Kysely<unknown>) => addMasterKeys(database, kind) },
   '0007-processes': { up: (database: Kysely<unknown>) => addProcesses(database, kind) },
+  '0008-exports': { up: (database: Kysely<unknown>) => addExports(database, kind) },
 })
 
 async function addMetagenerations(database: Kysely<unknown>, { wholeNumber }: DatabaseKind): Promise<void> {

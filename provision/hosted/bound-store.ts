@@ -2,6 +2,7 @@ import type { KeyRelease } from '../../format/release.ts'
 import type {
   AclStore,
   CopyStore,
+  ExportStore,
   GenerationStore,
   NamedKeyStore,
   OwnerStore,
@@ -11,6 +12,7 @@ import type { MultipartStore } from '../../store/object-store.ts'
 import { aclVerbs } from './acl-verbs.ts'
 import { bucketVerbs } from './bucket-verbs.ts'
 import { copyVerb } from './copy-verb.ts'
+import { exportVerbs } from './export-verbs.ts'
 import { namesOf } from './names-of.ts'
 import { objectVerbs } from './object-verbs.ts'
 import { resumableVerbs } from './resumable-verbs.ts'
@@ -24,6 +26,7 @@ export type HostedStore = MultipartStore &
   GenerationStore &
   NamedKeyStore &
   ResumableStore &
+  ExportStore &
   OwnerStore
 
 /**
@@ -46,6 +49,7 @@ export function boundStore(
     ...resumableVerbs(shelf, release, caller),
     ...aclVerbs(shelf, release, caller),
     ...copyVerb(shelf, release, caller),
+    ...exportVerbs(release, caller),
     async ownersOf(bucket) {
       const row = await shelf.database
         .selectFrom('buckets')

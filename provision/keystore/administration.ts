@@ -7,12 +7,14 @@ import { TokenError } from '../../hsm/token.ts'
 import type { Accounts } from './accounts.ts'
 import type { Audit } from './audit.ts'
 import type { Devices } from './devices.ts'
+import type { ExportEpochs } from './export-epochs.ts'
+import type { ExportOrders } from './export-orders.ts'
 import type { Groups } from './groups.ts'
-import type { Intake } from './intake.ts'
 import type { Jobs } from './jobs.ts'
 import type { KeyWorks } from './key-works.ts'
 import type { MasterKeys } from './master-keys.ts'
 import type { NamedKeys } from './named-keys.ts'
+import type { Stations } from './stations.ts'
 import type { Users } from './users.ts'
 
 /** What the operator may do, each change on record before its answer leaves. */
@@ -27,7 +29,9 @@ export function administrationOf(on: {
   masters: MasterKeys
   namedKeys: NamedKeys
   keyWorks: Omit<KeyWorks, 'resume' | 'close'>
-  intake: Intake
+  stations: Pick<Stations, 'enrol'>
+  exportOrders: ExportOrders
+  exportEpochs: Pick<ExportEpochs, 'forget'>
   audit: Audit
   status: () => Promise<AuthorityStatus>
   caCertificate: Buffer
@@ -43,7 +47,9 @@ export function administrationOf(on: {
     masters,
     namedKeys,
     keyWorks,
-    intake,
+    stations,
+    exportOrders,
+    exportEpochs,
     audit,
     status,
     caCertificate,
@@ -117,11 +123,15 @@ export function administrationOf(on: {
       change('job create', `${request.account}: ${request.buckets.join(', ')}`, async () =>
         jobs.info(await jobs.create(request)),
       ),
+    createExportJob: request =>
+      change('export create', `${request.account}: ${request.buckets.join(', ')}`, async () =>
+        jobs.info(await jobs.createExport(request)),
+      ),
     listJobs: () => look(async () => Promise.all((await jobs.list()).map(jobs.info))),
     showJob: job =>
       look(async () => ({ ...(await jobs.info(await jobs.known(job))), devices: await devices.list(job) })),
     prepareDevice: request => change('device prepare', `job ${request.job}`, () => devices.prepare(request)),
-    enrolStation: name => change('station enrol', name, () => intake.enrol(name)),
+    enrolStation: name => change('station enrol', name, () => stations.enrol(name)),
     beginIntake: job =>
       change('intake begin', job, async () => {
         await jobs.advance(job, 'begin-intake')
@@ -130,6 +140,22 @@ export function administrationOf(on: {
       change('intake end', job, async () => {
         await jobs.advance(job, 'end-intake')
       }),
+    beginExport: job =>
+      change('export begin', job, async () => {
+        await jobs.advance(job, 'begin-export')
+      }),
+    endExport: job =>
+      change('export end', job, async () => {
+        await jobs.advance(job, 'end-export')
+        exportEpochs.forget(job)
+      }),
+    closeJob: job =>
+      change('job close', job, async () => {
+        await jobs.advance(job, 'close')
+        exportEpochs.forget(job)
+      }),
+    listExportOrders: job => look(async () => exportOrders.list((await jobs.known(job)).id)),
+    withdrawExportOrder: order => change('export withdraw', order, () => exportOrders.withdraw(order)),
     createKey: (account, name) => change('key create', `${account}/${name}`, () => namedKeys.create(account, name)),
     disableKey: key => change('key disable', key, () => namedKeys.disable(key)),
     enableKey: key => change('key enable', key, () => namedKeys.enable(key)),

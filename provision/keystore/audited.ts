@@ -1,7 +1,8 @@
 import { type FormFields, parseFormSignature } from '../../access/form-signature.ts'
-import type { BucketRequest, KeyRelease, ObjectPlace, StationProof } from '../../format/release.ts'
+import type { BucketRequest, ExportRequest, KeyRelease, ObjectPlace, StationProof } from '../../format/release.ts'
 import { decodeProof } from '../../format/request-proof.ts'
 import type { Audit } from './audit.ts'
+import type { Exports } from './exports.ts'
 import { outside, releaseError } from './refusal.ts'
 import { readTicket } from './upload-tickets.ts'
 
@@ -9,7 +10,7 @@ import { readTicket } from './upload-tickets.ts'
  * `KeyRelease` with its audit: what gives a key or refuses one is on record before the answer leaves, and a refusal's reason stays here.
  * Requests that only authenticate are on record when they are refused.
  */
-export function auditedRelease(inner: KeyRelease, audit: Audit): KeyRelease {
+export function auditedRelease(inner: Omit<KeyRelease, keyof Exports> & Exports, audit: Audit): KeyRelease {
   type Told = { what: string; who: () => string; about: () => string }
   const told = async <T>({ what, who, about }: Told, work: () => Promise<T>, quiet = false): Promise<T> => {
     let answer: T
@@ -71,6 +72,9 @@ export function auditedRelease(inner: KeyRelease, audit: Audit): KeyRelease {
     openBucket: request => told(ofBucket('bucket open', request), () => inner.openBucket(request)),
     bindBucket: request => told(ofBucket(`bucket ${request.of}`, request), () => inner.bindBucket(request)),
     closeBucket: request => told(ofBucket('bucket close', request), () => inner.closeBucket(request)),
+    orderExport: request => told(ofBucket('export order', request), () => inner.orderExport(request)),
+    withdrawExport: request => told(ofBucket('export withdraw', request), () => inner.withdrawExport(request)),
+    exportOrders: request => told(ofBucket('export orders', request), () => inner.exportOrders(request), true),
     names: inner.names,
     job: proof => told(byStation('job', proof), () => inner.job(proof)),
     metadataKey: (proof, record) => told(byStation('metadata-key', proof), () => inner.metadataKey(proof, record)),
@@ -78,7 +82,28 @@ export function auditedRelease(inner: KeyRelease, audit: Audit): KeyRelease {
     prove: (proof, objects) => told(byStation(`prove ${objects.length}`, proof), () => inner.prove(proof, objects)),
     signReceipt: (proof, receipt) =>
       told(byStation(`receipt ${receipt.level} ${receipt.lines}`, proof), () => inner.signReceipt(proof, receipt)),
+    exportJob: proof => told(byStation('export job', proof), () => inner.exportJob(proof)),
+    exportKey: proof => told(byStation('export key', proof), () => inner.exportKey(proof)),
+    exportObjects: (proof, request) =>
+      told(byStation(`export ${request.objects.length}`, proof), async () => {
+        const judged = await inner.exportObjects(proof, request)
+        // each object is on record, and why where it was refused, before any of them leaves
+        const entries = judged.map(({ outcome, reason }, at) => ({
+          what: 'export',
+          who: `order ${request.order} by station ${proof.station}`,
+          about: exported(proof, request, at),
+          outcome: outcome === 'exported' ? 'done' : reason || outcome,
+        }))
+        await Promise.all(entries.map(audit.write))
+        return judged.map(({ outcome, envelopes }) => ({ outcome, envelopes }))
+      }),
   }
+}
+
+function exported({ job, device }: StationProof, { epoch, objects }: ExportRequest, at: number): string {
+  const asked = objects[at]
+  const name = asked === undefined ? '' : `${named(asked.object.place)}, ${asked.parts.length} parts`
+  return `${name}, to job ${job} device ${device} epoch ${epoch}`
 }
 
 function byStation(what: string, { station, job, device }: StationProof) {

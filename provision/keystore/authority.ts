@@ -25,6 +25,10 @@ import { devicesOf } from './devices.ts'
 import { directoryOf, namesOf } from './directory.ts'
 import { dpopOf } from './dpop.ts'
 import { epochsOf } from './epochs.ts'
+import { exportEpochsOf } from './export-epochs.ts'
+import { exportOrdersOf } from './export-orders.ts'
+import { exportVerbs } from './export-verbs.ts'
+import { exportsOf } from './exports.ts'
 import { externalUsersOf } from './external-users.ts'
 import { makeFacts, readFacts } from './facts.ts'
 import { groupsOf } from './groups.ts'
@@ -49,6 +53,7 @@ import { returnAddressesOf } from './return-address.ts'
 import { sessionsOf } from './sessions.ts'
 import { signedProofsOf } from './signed-proofs.ts'
 import { openStateKey } from './state-key.ts'
+import { stationsOf } from './stations.ts'
 import { tokensOf } from './tokens.ts'
 import { uploadTicketsOf } from './upload-tickets.ts'
 import { usersOf } from './users.ts'
@@ -128,7 +133,12 @@ export async function openAuthority(config: AuthorityConfig): Promise<Authority>
     })
     const buckets = bucketsOf(database, clock)
     const objects = objectsOf(database, { epochs, masters, accounts, users, buckets, jobs, aclObjects, clock })
-    const intake = intakeOf({ database, token, masters, jobs, buckets, epochs, facts, clock })
+    const stations = stationsOf(database, clock)
+    const exportOrders = exportOrdersOf({ database, accounts, users, memberships, clock })
+    const exportEpochs = exportEpochsOf({ token, clock })
+    const carried = { orders: exportOrders, epochs: exportEpochs }
+    const exports = exportsOf({ database, stations, jobs, ...carried, objects, facts, clock })
+    const intake = intakeOf({ database, token, stations, masters, jobs, buckets, epochs, facts, clock })
     const devices = devicesOf({ database, token, jobs, facts, clock })
     const processes = processesOf({ database, token, facts, clock })
     const directory = directoryOf(users, groups)
@@ -150,6 +160,7 @@ export async function openAuthority(config: AuthorityConfig): Promise<Authority>
       ...bucketVerbs({ proofs, buckets, bucketRights, askedAcls }),
       ...aclObjectVerbs({ proofs, objects, aclObjects, bucketRights, directory }),
       ...proofVerbs(proofs),
+      ...exportVerbs({ proofs, jobs, orders: exportOrders, clock }),
       names: namesOf(database),
     }
     const caFingerprint = hash('sha256', facts.caCertificate, 'hex')
@@ -163,7 +174,7 @@ export async function openAuthority(config: AuthorityConfig): Promise<Authority>
     await keyWorks.resume()
     let closed: Promise<void> | null = null
     return {
-      release: auditedRelease({ ...verbs, ...intake }, audit),
+      release: auditedRelease({ ...verbs, ...intake, ...exports }, audit),
       login,
       processes,
       administration: administrationOf({
@@ -177,12 +188,15 @@ export async function openAuthority(config: AuthorityConfig): Promise<Authority>
         masters,
         namedKeys: namedKeysOf({ database, token, accounts, masters, users, groups, clock }),
         keyWorks,
-        intake,
+        stations,
+        exportOrders,
+        exportEpochs,
         audit,
         status,
         caCertificate: facts.caCertificate,
       }),
       close() {
+        exportEpochs.close()
         closed ??= keyWorks
           .close()
           .then(audit.close)

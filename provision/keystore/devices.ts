@@ -46,6 +46,11 @@ export function devicesOf(on: {
     const key = { job: job.id, device: request.device }
     const at = { prepared_at: clock(), certificate, profile: request.profile }
     await database.transaction().execute(async transaction => {
+      if (job.kind === 'export') {
+        const there = await transaction.selectFrom('devices').select('device').where('job', '=', job.id).execute()
+        if (there.some(each => each.device !== request.device))
+          throw new AdministrationError('state', 'an export has one device, and this job has another')
+      }
       await transaction
         .insertInto('devices')
         .values({ ...key, ...at, identity: request.identity, proved: 0 })
@@ -54,6 +59,13 @@ export function devicesOf(on: {
       await transaction
         .insertInto('grants')
         .values({ ...key, ...grant, issued_at: clock() })
+        .execute()
+      if (job.kind !== 'export') return
+      const to = { ...key, ...request.transport, grant_hash: grant.hash }
+      await transaction
+        .insertInto('export_devices')
+        .values(to)
+        .onConflict(conflict => conflict.column('job').doUpdateSet(to))
         .execute()
     }) // commit point: the device is the job's
   }
@@ -69,7 +81,7 @@ export function devicesOf(on: {
       if (known.some(each => !equalBytes(each.identity, request.identity)))
         throw new AdministrationError('refused', 'device: this id was prepared with another identity key')
       const job = await jobs.known(jobId)
-      nextJobState(job.state, 'device-prepared')
+      nextJobState(job.kind, job.state, 'device-prepared')
       const now = clock()
       const validity = { notBefore: new Date(now - 300_000), notAfter: new Date(now + CERTIFICATE_DAYS * DAY_MS) }
       if (validity.notBefore < facts.validFrom) validity.notBefore = facts.validFrom
@@ -128,14 +140,17 @@ type Terms = {
   facts: Facts
 }
 
-function grantOf({ id: job, order, recipient, limits }: KnownJob, request: DeviceRequest, terms: Terms): Grant {
-  const recipients = order.mode === 'readable' ? [recipient, request.transport] : [recipient]
+function grantOf(known: KnownJob, request: DeviceRequest, terms: Terms): Grant {
+  const { id: job, order, limits } = known
+  const mode = known.kind === 'export' ? 'export' : known.order.mode
+  const own = mode === 'write-only' ? [] : [request.transport]
+  const recipients = known.kind === 'export' ? own : [known.recipient, ...own]
   return {
     id: newId<GrantId>(),
     job,
     device: request.device,
     account: order.account,
-    mode: order.mode,
+    mode,
     buckets: order.buckets,
     issuedAt: terms.now,
     expiresAt: terms.now + terms.grantDays * DAY_MS,

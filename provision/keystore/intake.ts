@@ -1,7 +1,5 @@
-import { hash, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { Kysely } from 'kysely'
 import { expandCanned } from '../../access/acl/canned.ts'
-import { AdministrationError } from '../../format/administration.ts'
 import { type DeviceId, type EpochId, equalBytes } from '../../format/bytes.ts'
 import { EPOCH_KEK, parseEnvelope } from '../../format/envelope.ts'
 import { FormatError } from '../../format/fault.ts'
@@ -20,43 +18,37 @@ import type { KeystoreSchema } from '../database/keystore-schema.ts'
 import type { Buckets } from './buckets.ts'
 import { type Adopted, type Epoch, type Epochs, sameEpoch } from './epochs.ts'
 import type { Facts } from './facts.ts'
-import type { Jobs, KnownDevice, KnownJob } from './jobs.ts'
+import type { ImportJob, Jobs, KnownDevice } from './jobs.ts'
 import { Lru } from './lru.ts'
 import type { MasterKeys } from './master-keys.ts'
 import { openObjectKey } from './opening.ts'
 import { denied } from './refusal.ts'
+import type { Stations } from './stations.ts'
 import { importKey, TOKEN_KEYS } from './token-keys.ts'
 
 type Verbs = Pick<KeyRelease, 'job' | 'metadataKey' | 'reseal' | 'prove' | 'signReceipt'>
-export type Intake = Verbs & { enrol(name: string): Promise<{ station: string; secret: Buffer }> }
 
 const ADOPTED_MAX = 1000
-const STATION_NAME = /^[\p{L}\p{N}][\p{L}\p{N} ._@-]{0,63}$/u
 
 /** The calls of an intake station: for a job that is being taken in, and never an object's key. */
 export function intakeOf(on: {
   database: Kysely<KeystoreSchema>
   token: Token
+  stations: Pick<Stations, 'require'>
   masters: Pick<MasterKeys, 'usable'>
   jobs: Jobs
   buckets: Pick<Buckets, 'open'>
   epochs: Epochs
   facts: Facts
   clock: () => number
-}): Intake {
-  const { database, token, masters, jobs, buckets, epochs, facts, clock } = on
+}): Verbs {
+  const { database, token, stations, masters, jobs, buckets, epochs, facts, clock } = on
   const adopted = new Lru<EpochId, Promise<Adopted>>(ADOPTED_MAX)
 
-  const station = async (proof: StationProof): Promise<{ job: KnownJob; device: KnownDevice }> => {
-    const row = await database
-      .selectFrom('stations')
-      .select('secret_digest')
-      .where('id', '=', proof.station)
-      .executeTakeFirst()
-    const digest = hash('sha256', proof.secret, 'buffer')
-    if (row === undefined || !timingSafeEqual(digest, row.secret_digest))
-      throw denied('no such station, or another secret')
+  const station = async (proof: StationProof): Promise<{ job: ImportJob; device: KnownDevice }> => {
+    await stations.require(proof)
     const job = await jobs.known(proof.job)
+    if (job.kind !== 'import') throw denied('the job is an export')
     if (job.state !== 'taking-in') throw denied(`the job is ${job.state}, not taking-in`)
     const device = await jobs.device(proof.job, proof.device)
     if (device === null) throw denied('the device is none of the job')
@@ -132,7 +124,7 @@ export function intakeOf(on: {
       if (found.adopted === null) return
       let taken = found.adopted
       // the drive is the job's: from before its first object is seen the order's buckets are its account's. One that is another's stays it
-      const { account, buckets: ordered } = (await jobs.known(proof.job)).order
+      const { account, buckets: ordered } = (await station(proof)).job.order
       const own = { kind: 'own', acl: expandCanned('private', account, account) } as const
       for (const bucket of ordered) await buckets.open(bucket, { user: account, account }, own)
       while (!(await epochs.record(taken))) {
@@ -173,20 +165,9 @@ export function intakeOf(on: {
         throw new ReleaseError('held', `receipt: ${lines - held} lines as stored, ${row?.proved ?? 0} objects proved`)
       return signReceipt({ ...receipt, issuedAt: clock() }, message => token.sign(TOKEN_KEYS.receipt, message))
     },
-    async enrol(name) {
-      if (!STATION_NAME.test(name))
-        throw new AdministrationError('malformed', 'station name: want 1 to 64 letters, digits')
-      const taken = await database.selectFrom('stations').select('id').where('name', '=', name).executeTakeFirst()
-      if (taken !== undefined) throw new AdministrationError('exists', `there is a station "${name}" already`)
-      const id = randomBytes(8).toString('hex')
-      const secret = randomBytes(32)
-      const secret_digest = hash('sha256', secret, 'buffer')
-      await database.insertInto('stations').values({ id, name, secret_digest, created_at: clock() }).execute()
-      return { station: id, secret }
-    },
   }
 
-  async function proveOne(job: KnownJob, device: DeviceId, object: ProveObject): Promise<ProveOutcome> {
+  async function proveOne(job: ImportJob, device: DeviceId, object: ProveObject): Promise<ProveOutcome> {
     try {
       const envelope = parseEnvelope(object.envelope)
       const epoch = await epochs.find(envelope.kekId)

@@ -3,6 +3,7 @@ import { encodeBoundAcl } from '../../access/acl/bound.ts'
 import {
   AdministrationError,
   type EpochLimits,
+  type ExportJobRequest,
   JOB_STATES,
   type JobInfo,
   type JobRequest,
@@ -10,6 +11,7 @@ import {
 } from '../../format/administration.ts'
 import { type DeviceId, type JobId, newId } from '../../format/bytes.ts'
 import { decodeCbor, encodeCbor, Fields } from '../../format/cbor.ts'
+import { type ExportJob as ExportOrdered, signExportJob, verifyExportJob } from '../../format/export-job.ts'
 import { type JobOrder, signJobOrder, verifyJobOrder } from '../../format/job-order.ts'
 import { ReleaseError } from '../../format/release.ts'
 import { type OpeningSuite, type PublicKey, wrapSuite } from '../../format/wrap-suite.ts'
@@ -23,20 +25,20 @@ import { Lru } from './lru.ts'
 import { importKey, openingKeyOf, TOKEN_KEYS } from './token-keys.ts'
 import type { Users } from './users.ts'
 
-export type KnownJob = {
-  id: JobId
+type AnyJob = { id: JobId; signedOrder: Buffer; state: JobState; limits: EpochLimits; createdAt: number }
+export type ImportJob = AnyJob & {
+  kind: 'import'
   order: JobOrder
-  signedOrder: Buffer
-  state: JobState
   recipient: PublicKey & { suite: OpeningSuite }
   keyDestroyed: boolean
-  limits: EpochLimits
-  createdAt: number
 }
+export type ExportJob = AnyJob & { kind: 'export'; order: ExportOrdered }
+export type KnownJob = ImportJob | ExportJob
 export type KnownDevice = { identity: Buffer; grants: { hash: Buffer; id: string; counter: number }[] }
 
 export type Jobs = {
   create(request: JobRequest): Promise<KnownJob>
+  createExport(request: ExportJobRequest): Promise<KnownJob>
   list(): Promise<KnownJob[]>
   /** From what is on record, its order's signature checked. @throws ReleaseError "not-found" */
   known(job: JobId): Promise<KnownJob>
@@ -49,6 +51,8 @@ export type Jobs = {
 }
 
 const JOBS_CACHED_MAX = 1000
+/** Stands for the suite of a job's own key, where it has none. */
+const NO_SUITE = 0
 const BUCKET = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/
 
 export function jobsOf(on: {
@@ -64,21 +68,33 @@ export function jobsOf(on: {
   const cache = new Lru<JobId, KnownJob>(JOBS_CACHED_MAX)
 
   const read = (row: KeystoreSchema['jobs']): KnownJob => {
-    const order = verifyJobOrder(row.signed_order, orderSpki)
-    const suite = wrapSuite(row.suite)
+    const unfit = () => new AdministrationError('tampered', `job ${row.id}: its row does not fit its order`)
     const state = JOB_STATES.find(each => each === row.state)
-    if (state === undefined || (suite !== 0x0010 && suite !== 0x0020) || order.job !== row.id)
-      throw new AdministrationError('tampered', `job ${row.id}: its row does not fit its order`)
-    return {
-      id: order.job,
-      order,
-      signedOrder: row.signed_order,
-      state,
-      recipient: { suite, spki: row.spki },
-      keyDestroyed: row.key_destroyed_at !== null,
-      limits: decodeLimits(row.limits),
-      createdAt: row.created_at,
+    if (state === undefined) throw unfit()
+    const { signed_order: signedOrder, created_at: createdAt } = row
+    const any = { signedOrder, state, limits: decodeLimits(row.limits), createdAt }
+    if (row.suite === NO_SUITE) {
+      const order = verifyExportJob(signedOrder, orderSpki)
+      if (order.job !== row.id) throw unfit()
+      return { kind: 'export', id: order.job, order, ...any }
     }
+    const order = verifyJobOrder(signedOrder, orderSpki)
+    const suite = wrapSuite(row.suite)
+    if ((suite !== 0x0010 && suite !== 0x0020) || order.job !== row.id) throw unfit()
+    const own = { recipient: { suite, spki: row.spki }, keyDestroyed: row.key_destroyed_at !== null }
+    return { kind: 'import', id: order.job, order, ...own, ...any }
+  }
+  const wantedOf = async ({ account: reference, buckets, limits }: ExportJobRequest | JobRequest) => {
+    const account = await accounts.find(reference)
+    if (account.disabled) throw new AdministrationError('state', `account "${account.name}" is disabled`)
+    requireBuckets(buckets)
+    requireLimits(limits)
+    return { account: account.id, job: newId<JobId>(), orderedAt: clock() }
+  }
+  const keep = async (row: Omit<KeystoreSchema['jobs'], 'state' | 'key_destroyed_at'>): Promise<KnownJob> => {
+    const whole = { ...row, state: 'ordered', key_destroyed_at: null }
+    await database.insertInto('jobs').values(whole).execute()
+    return read(whole)
   }
   const known: Jobs['known'] = async id => {
     const cached = cache.get(id)
@@ -91,7 +107,7 @@ export function jobsOf(on: {
     return job
   }
   const setState = async (job: KnownJob, event: JobEvent): Promise<KnownJob> => {
-    const state = nextJobState(job.state, event)
+    const state = nextJobState(job.kind, job.state, event)
     await database.updateTable('jobs').set({ state }).where('id', '=', job.id).execute()
     cache.delete(job.id)
     return { ...job, state }
@@ -99,36 +115,35 @@ export function jobsOf(on: {
   return {
     known,
     async create(request) {
-      const account = await accounts.find(request.account)
-      if (account.disabled) throw new AdministrationError('state', `account "${account.name}" is disabled`)
-      const { buckets, mode, deletes, versions, limits } = request
-      requireBuckets(buckets)
-      requireLimits(limits)
-      const acl = encodeBoundAcl(await orderedAcl(request, account.id, { aclObjects, users }))
-      const job = newId<JobId>()
-      const orderedAt = clock()
-      const order = { job, account: account.id, buckets, acl, mode, deletes, versions, orderedAt }
+      const { account, job, orderedAt } = await wantedOf(request)
+      const { buckets, mode, deletes, versions } = request
+      const acl = encodeBoundAcl(await orderedAcl(request, account, { aclObjects, users }))
+      const order = { job, account, buckets, acl, mode, deletes, versions, orderedAt }
       const { suite, spki } = await openingKeyOf(token, importKey(job))
       const signedOrder = await signJobOrder(order, message => token.sign(TOKEN_KEYS.grant, message))
-      const row: KeystoreSchema['jobs'] = {
-        id: job,
-        account: account.id,
-        signed_order: signedOrder,
-        state: 'ordered',
-        suite,
-        spki,
-        key_destroyed_at: null,
-        limits: encodeCbor({ ...limits }),
-        created_at: orderedAt,
-      }
-      await database.insertInto('jobs').values(row).execute()
-      return read(row)
+      const limits = encodeCbor({ ...request.limits })
+      return keep({ id: job, account, signed_order: signedOrder, suite, spki, limits, created_at: orderedAt })
+    },
+    async createExport(request) {
+      const { account, job, orderedAt } = await wantedOf(request)
+      const { buckets, endsAt } = request
+      if (endsAt <= orderedAt) throw new AdministrationError('malformed', 'export: want an end that is yet to come')
+      const order = { job, account, buckets, endsAt, orderedAt }
+      const signedOrder = await signExportJob(order, message => token.sign(TOKEN_KEYS.grant, message))
+      const limits = encodeCbor({ ...request.limits })
+      const none = { suite: NO_SUITE, spki: Buffer.alloc(0) }
+      return keep({ id: job, account, signed_order: signedOrder, ...none, limits, created_at: orderedAt })
     },
     async list() {
       const rows = await database.selectFrom('jobs').selectAll().orderBy('created_at').execute()
       return rows.map(read)
     },
-    advance: async (id, event) => setState(await known(id), event),
+    async advance(id, event) {
+      const job = await known(id)
+      if (event === 'begin-export' && job.kind === 'export' && clock() >= job.order.endsAt)
+        throw new AdministrationError('state', 'the time of this export is over: order another job')
+      return setState(job, event)
+    },
     async destroyKey(id) {
       const job = await setState(await known(id), 'destroy-key')
       await token.destroyKey(importKey(id))
@@ -152,13 +167,18 @@ export function jobsOf(on: {
         .execute()
       return { identity: row.identity, grants }
     },
-    async info({ id, order, state, keyDestroyed, createdAt, limits }) {
-      const account = await accounts.byId(order.account)
-      const { buckets, mode, deletes, versions } = order
-      const acl = await shownAcl(order.acl, order.account, aclObjects)
-      const accountName = account?.name ?? order.account
-      const what = { job: id, account: order.account, accountName, buckets, mode, acl, deletes, versions }
-      return { ...what, state, keyDestroyed, createdAt, limits }
+    async info(known) {
+      const { id: job, state, createdAt, limits } = known
+      const { account, buckets } = known.order
+      const accountName = (await accounts.byId(account))?.name ?? account
+      const any = { job, account, accountName, buckets, state, createdAt, limits }
+      if (known.kind === 'export') {
+        const { endsAt } = known.order
+        return { ...any, mode: 'export', endsAt, acl: null, deletes: null, versions: null, keyDestroyed: false }
+      }
+      const { mode, deletes, versions } = known.order
+      const acl = await shownAcl(known.order.acl, account, aclObjects)
+      return { ...any, mode, acl, deletes, versions, endsAt: null, keyDestroyed: known.keyDestroyed }
     },
   }
 }

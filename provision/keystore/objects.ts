@@ -154,7 +154,8 @@ export function objectsOf(
   ): Promise<{ owner: string | null; acl: Acl | null }> => {
     let first: Pick<Binding, 'owner' | 'acl'>
     if (context.job !== null) {
-      const { order } = await jobs.known(context.job)
+      const { kind, order } = await jobs.known(context.job)
+      if (kind !== 'import') throw denied('nothing comes by an export')
       if (!order.buckets.includes(context.bucket)) throw denied('its bucket is not in the job order')
       if (stored.binding.length > 0) throw denied('what came by drive carries no binding')
       first = { owner: account.id, acl: order.acl }

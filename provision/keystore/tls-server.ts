@@ -24,12 +24,16 @@ export const MAY: Record<ProcessRole, Partial<Record<KeystoreContract, 'all' | r
     release: [
       ...['authenticate', 'hold', 'verifyChunks', 'wrap', 'beginUpload', 'release', 'rewrap', 'bind', 'names'],
       ...['putAclObject', 'aclObjectAt', 'dropAclObject', 'openBucket', 'bindBucket', 'closeBucket'],
+      ...['orderExport', 'withdrawExport', 'exportOrders'],
     ],
   },
   intake: {
     // what it puts under ACL objects it settles, too
-    release: ['job', 'metadataKey', 'reseal', 'prove', 'signReceipt', 'aclObjectAt'],
-    administration: ['showJob', 'beginIntake', 'endIntake', 'enrolStation'],
+    release: [
+      ...['job', 'metadataKey', 'reseal', 'prove', 'signReceipt', 'aclObjectAt'],
+      ...['exportJob', 'exportKey', 'exportObjects'],
+    ],
+    administration: ['showJob', 'beginIntake', 'endIntake', 'beginExport', 'endExport', 'enrolStation'],
   },
 }
 

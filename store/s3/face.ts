@@ -13,6 +13,7 @@ import {
 } from './bucket-verbs.ts'
 import type { BucketCall, Call, FaceSettings, ObjectCall } from './call.ts'
 import { requireExpectedOwners } from './expected-owner.ts'
+import { listExports, orderExport, withdrawExport } from './export-verbs.ts'
 import { answerOf, errorXml, internalError, isForTheLog, S3Error } from './fault.ts'
 import { isForm, postForm } from './form-verb.ts'
 import type { Admission, Gate, Purpose } from './gate.ts'
@@ -179,6 +180,12 @@ function routeBucket(verb: string, name: string, call: BucketCall): Promise<S3Re
       return listUploads(call)
     case 'POST ?delete':
       return deleteObjects(call)
+    case 'POST ?export':
+      return orderExport(call)
+    case 'DELETE ?export':
+      return withdrawExport(call)
+    case 'GET ?export':
+      return listExports(call)
   }
   throw unknownVerb(request.method, ['GET', 'HEAD', 'PUT', 'DELETE', 'POST'], name)
 }

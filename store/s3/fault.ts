@@ -105,6 +105,7 @@ const accessCodes: Record<AccessFault, S3Code> = {
   'malformed-precondition': 'InvalidArgument',
   'malformed-encryption': 'InvalidArgument',
   'unsupported-encryption': 'NotImplemented',
+  'malformed-export': 'InvalidArgument',
   'malformed-form': 'InvalidArgument',
   'malformed-policy': 'InvalidPolicyDocument',
   denied: 'AccessDenied',

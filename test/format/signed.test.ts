@@ -3,6 +3,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type DeviceId, type GrantId, type JobId, newId, type ObjectId } from '../../format/bytes.ts'
 import { type CborValue, encodeCbor } from '../../format/cbor.ts'
+import { signExportJob, verifyExportJob } from '../../format/export-job.ts'
 import { peekGrant, verifyGrant } from '../../format/grant.ts'
 import { hpkeOpen } from '../../format/hpke.ts'
 import { signJobOrder, verifyJobOrder } from '../../format/job-order.ts'
@@ -96,6 +97,17 @@ signed('a grant and an order are read as they were signed, with a signature of t
     faultOf(() => verifyJobOrder(message, parties.provider.spki)),
     'tampered',
   )
+})
+
+signed('a job that carries objects out is read as it was signed, with a signature of its signer only', async () => {
+  const job = { job: newId<JobId>(), account: 'a', buckets: ['x', 'y'], endsAt: 6, orderedAt: 5 }
+  const message = await signExportJob(job, signer.sign)
+  assert.equal(verifyExportJob(message, signer.spki), job)
+  for (const read of [
+    () => verifyExportJob(message, parties.provider.spki),
+    () => verifyJobOrder(message, signer.spki),
+  ])
+    assert.ok(['tampered', 'mismatch'].includes(faultOf(read)))
 })
 
 const line: ReceiptLine = {

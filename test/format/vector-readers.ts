@@ -9,10 +9,12 @@ import { CustodyChain, readCustodyLog } from '../../format/custody.ts'
 import { parseDestructionFile, verifyDestruction } from '../../format/destruction.ts'
 import { BLAKE3_256, digestOf, SHA_256 } from '../../format/digest.ts'
 import { openEnvelope, parseEnvelope } from '../../format/envelope.ts'
+import { deriveEpochKeys } from '../../format/epoch-key.ts'
+import { verifyExportJob } from '../../format/export-job.ts'
 import { openGrantFile, parseGrantFile, verifyGrant } from '../../format/grant.ts'
 import { hpkeOpen } from '../../format/hpke.ts'
 import { verifyJobOrder } from '../../format/job-order.ts'
-import { openKeyRecord, verifyKeyRecord } from '../../format/key-record.ts'
+import { type KeyRecord, openKeyRecord, verifyKeyRecord } from '../../format/key-record.ts'
 import { encodeLeaf, parseLeaf } from '../../format/leaf.ts'
 import { checkManifest } from '../../format/manifest.ts'
 import {
@@ -71,6 +73,16 @@ const same = (wanted: Buffer, found: Buffer): void => {
   if (!wanted.equals(found)) throw new Error('the encoding of what was parsed is another')
 }
 
+/** The epoch key, with the private key of one recipient. */
+function openedWith(inputs: Record<string, string>, record: KeyRecord): Promise<Buffer> {
+  const { spki, agree } = ecdhOf(hex(inputs, 'privateKey'))
+  return openKeyRecord(
+    record,
+    each => each.equals(keyId(spki)),
+    async (_, sealed, context) => hpkeOpen(agree, spki, sealed, Buffer.from(context.info), context.aad),
+  )
+}
+
 export const READERS: Record<string, Reader> = {
   body: async (inputs, bytes) => {
     const core = parseCoreHeader(bytes)
@@ -119,12 +131,7 @@ export const READERS: Record<string, Reader> = {
   },
   'key-record': async (inputs, bytes) => {
     const record = verifyKeyRecord(bytes, hex(inputs, 'deviceSpki'))
-    const { spki, agree } = ecdhOf(hex(inputs, 'privateKey'))
-    const epochKey = await openKeyRecord(
-      record,
-      each => each.equals(keyId(spki)),
-      async (_, sealed, context) => hpkeOpen(agree, spki, sealed, Buffer.from(context.info), context.aad),
-    )
+    const epochKey = await openedWith(inputs, record)
     return {
       epoch: record.epoch,
       job: record.job,
@@ -175,6 +182,20 @@ export const READERS: Record<string, Reader> = {
   'job-order': async (inputs, bytes) => {
     const order = verifyJobOrder(bytes, hex(inputs, 'signerSpki'))
     return { job: order.job, account: order.account, buckets: order.buckets.join(' ') }
+  },
+  'export-job': async (inputs, bytes) => {
+    const { job, account, buckets, endsAt } = verifyExportJob(bytes, hex(inputs, 'signerSpki'))
+    return { job, account, buckets: buckets.join(' '), endsAt }
+  },
+  'export-epoch': async (inputs, bytes) => {
+    const record = verifyKeyRecord(bytes, hex(inputs, 'signerSpki'))
+    const keys = deriveEpochKeys(await openedWith(inputs, record))
+    const envelope = parseEnvelope(hex(inputs, 'envelope'))
+    const { objectId } = envelope
+    const [account, bucket, key] = [text(inputs, 'account'), text(inputs, 'bucket'), text(inputs, 'key')]
+    const context: ObjectContext = { account, job: record.job, bucket, key, objectId }
+    const objectKey = openEnvelope(keys.wrapKey, envelope, hex(inputs, 'coreHash'), context)
+    return { epoch: record.epoch, recipients: record.recipients.length, objectKey: objectKey.toString('hex') }
   },
   receipts: async (inputs, bytes) => {
     const keys: string[] = []

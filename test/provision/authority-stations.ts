@@ -25,6 +25,14 @@ export type KnownJob = {
 
 type StationCalls = Pick<KeyRelease, 'job' | 'metadataKey' | 'reseal' | 'prove' | 'signReceipt'>
 
+const refuse = async (): Promise<never> => {
+  throw new ReleaseError('denied', 'no exports here')
+}
+export const NO_EXPORTS = {
+  ...{ orderExport: refuse, withdrawExport: refuse, exportOrders: refuse },
+  ...{ exportJob: refuse, exportKey: refuse, exportObjects: refuse },
+}
+
 export function authorityStations(on: {
   epochs: EpochsHeld
   /** @throws ReleaseError "unavailable" */

@@ -28,7 +28,7 @@ import {
   type StoredObject,
 } from '../../format/release.ts'
 import { authorityAcls } from './authority-acls.ts'
-import { authorityStations, type EpochsHeld, type KnownJob } from './authority-stations.ts'
+import { authorityStations, type EpochsHeld, type KnownJob, NO_EXPORTS } from './authority-stations.ts'
 import { decodeSignedProof } from './signed-proof.ts'
 
 export type Authority = KeyRelease & {
@@ -285,6 +285,7 @@ export function openAuthority(): Authority {
     async aclObjectAt() {
       return null
     },
+    ...NO_EXPORTS,
     async names(ids) {
       return ids.map(id => [...keys.values()].find(each => each.account === id)?.name ?? null)
     },

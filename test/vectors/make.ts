@@ -7,6 +7,7 @@ import { makeSmallDrive } from '../format/small-drive.ts'
 import { writeBodies } from './drafts/bodies.ts'
 import { writeEncoding } from './drafts/encoding.ts'
 import { writeEnvelopes } from './drafts/envelopes.ts'
+import { writeExports } from './drafts/exports.ts'
 import { writeJourney } from './drafts/journey.ts'
 import { writeMessages } from './drafts/messages.ts'
 import { writePack } from './drafts/packs.ts'
@@ -23,6 +24,7 @@ await writeEnvelopes(folder, drive)
 await writePack(folder, drive)
 await writeSeals(folder, drive)
 await writeJourney(folder, drive)
+await writeExports(folder)
 await writeMessages(folder)
 await writeEncoding(folder)
 await writeTrees(folder)

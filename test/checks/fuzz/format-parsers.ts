@@ -9,6 +9,7 @@ import { parseDestructionFile, verifyDestruction } from '../../../format/destruc
 import { readDeviceRequest } from '../../../format/device-request.ts'
 import { parseDigestId } from '../../../format/digest.ts'
 import { parseEnvelope } from '../../../format/envelope.ts'
+import { verifyExportJob } from '../../../format/export-job.ts'
 import { openFrame, parseCommit, parseFrameHead, parsePackHeader } from '../../../format/frame.ts'
 import { parseGrantFile, peekGrant, verifyGrant } from '../../../format/grant.ts'
 import { verifyJobOrder } from '../../../format/job-order.ts'
@@ -223,6 +224,8 @@ export const FORMAT_PARSERS: Parser[] = [
     'proof',
     'grant',
     'job-order',
+    'export-job',
+    'export-epoch',
     'receipts',
     'destruction',
     'custody',
@@ -236,4 +239,5 @@ export const FORMAT_PARSERS: Parser[] = [
   signed('receipt', [], async () => (await frames('receipt'))[0] ?? Buffer.alloc(0), verifyReceipt),
   signed('destruction', [], async () => parseDestructionFile(await first('destruction')).signed, verifyDestruction),
   signed('job-order', [], () => first('job-order'), verifyJobOrder),
+  signed('export-job', [], () => first('export-job'), verifyExportJob),
 ]

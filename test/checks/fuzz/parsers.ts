@@ -7,6 +7,7 @@ import { encodeAcl, parseAcl } from '../../../access/acl/text.ts'
 import { parseBasic } from '../../../access/basic.ts'
 import { parseBearer } from '../../../access/bearer.ts'
 import { type ChunkClaim, chainHolds, verifyChunk } from '../../../access/chunk-claim.ts'
+import { parseExportAsk } from '../../../access/export-ask.ts'
 import { AccessError } from '../../../access/fault.ts'
 import { judgeForm, parseFormPolicy } from '../../../access/form-policy.ts'
 import { parseFormSignature } from '../../../access/form-signature.ts'
@@ -121,6 +122,17 @@ export const PARSERS: Parser[] = [
         '--b\r\nContent-Disposition: form-data; name="key"\r\n\r\nk\r\n--b\r\nContent-Disposition: form-data; name="file"; filename="f"\r\nContent-Type: text/plain\r\n\r\nbytes\r\n--b--\r\n',
       ),
     async bytes => drain((await openForm('multipart/form-data; boundary=b', chunksOf(bytes))).file),
+  ),
+  wire(
+    'order of an export',
+    ['parseExportAsk'],
+    () => text(`x-storage-export-job: ${'0a'.repeat(16)}\nx-storage-export-prefix: film/%C3%BC`),
+    bytes => {
+      const lines = utf8(bytes)
+        .split('\n')
+        .map(line => line.split(': ', 2))
+      return parseExportAsk(lines.map(([name = '', value = '']) => [name, value] as const))
+    },
   ),
   wire(
     'preconditions on generations',

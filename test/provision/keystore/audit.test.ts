@@ -4,7 +4,7 @@ import Database from 'better-sqlite3'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { JOB_STATES } from '../../../format/administration.ts'
-import { nextJobState } from '../../../provision/keystore/job-state.ts'
+import { type JobEvent, type JobKind, nextJobState } from '../../../provision/keystore/job-state.ts'
 import { type AuthorityFixture, authorityFixture, faultOf, member, proofOf } from './authority-fixture.ts'
 
 const test = suite('audit')
@@ -90,26 +90,51 @@ test('no secret lies readable in the file', () => {
 })
 
 test('a job goes on only as its state allows', async () => {
-  const events = ['device-prepared', 'begin-intake', 'end-intake', 'destroy-key'] as const
-  const table = Object.fromEntries(
-    JOB_STATES.map(state => [
-      state,
-      events.map(event => {
-        try {
-          return nextJobState(state, event)
-        } catch {
-          return '-'
-        }
-      }),
-    ]),
-  )
-  assert.equal(table, {
+  const imports = ['device-prepared', 'begin-intake', 'end-intake', 'destroy-key'] as const
+  const exports = ['device-prepared', 'begin-export', 'end-export', 'close'] as const
+  const table = (kind: JobKind, events: readonly JobEvent[]) =>
+    Object.fromEntries(
+      JOB_STATES.map(state => [
+        state,
+        events.map(event => {
+          try {
+            return nextJobState(kind, state, event)
+          } catch {
+            return '-'
+          }
+        }),
+      ]),
+    )
+  const never = ['-', '-', '-', '-']
+  assert.equal(table('import', imports), {
     ordered: ['prepared', '-', '-', 'closed'],
     prepared: ['prepared', 'taking-in', '-', 'closed'],
     'taking-in': ['-', 'taking-in', 'taken-in', '-'],
     'taken-in': ['prepared', 'taking-in', 'taken-in', 'closed'],
+    exporting: never,
+    exported: never,
     closed: ['-', '-', '-', 'closed'],
   })
+  assert.equal(table('export', exports), {
+    ordered: ['prepared', '-', '-', 'closed'],
+    prepared: ['prepared', 'exporting', '-', 'closed'],
+    'taking-in': never,
+    'taken-in': never,
+    exporting: ['-', 'exporting', 'exported', 'closed'],
+    exported: ['prepared', 'exporting', 'exported', 'closed'],
+    closed: ['-', '-', '-', 'closed'],
+  })
+  for (const [kind, events] of [
+    ['import', exports.slice(1)],
+    ['export', imports.slice(1)],
+  ] as const)
+    assert.equal(
+      Object.values(table(kind, events))
+        .flat()
+        .filter(next => next !== '-'),
+      [],
+      `no ${events} of ${kind}`,
+    )
 })
 
 test.run()

@@ -26,7 +26,7 @@ import {
 import { deriveEpochKeys, type EpochKeys } from '../../../format/epoch-key.ts'
 import { type Grant, grantHash, parseGrantFile, peekGrant } from '../../../format/grant.ts'
 import { makeKeyRecord } from '../../../format/key-record.ts'
-import { sealMetadata } from '../../../format/metadata.ts'
+import { encodeMetadata, sealMetadata } from '../../../format/metadata.ts'
 import type { KeyRelease, ObjectPlace, StationProof, StoredObject } from '../../../format/release.ts'
 import { encodeProof } from '../../../format/request-proof.ts'
 import { keyId, sealTo } from '../../../format/wrap-suite.ts'
@@ -113,6 +113,9 @@ export function proofOf(
 
 export type Sealed = { stored: StoredObject; objectKey: Buffer; line: CompositePart }
 
+/** What every object of a test device has sealed in its envelope. */
+export const METADATA = encodeMetadata({ bucket: 'b', key: 'k', modifiedAt: 1, etag: '', headers: {}, user: {} })
+
 /** A device of one job: its token, its grant, one epoch. */
 export type TestDevice = {
   device: DeviceId
@@ -183,7 +186,7 @@ export async function testDevice(administration: Administration, job: JobId): Pr
     const { summary } = sealer.finish()
     const kind = part === undefined ? OBJECT : PART
     const at = { kind, objectId, job, epoch }
-    const sealedMetadata = sealMetadata(keys.metadataKey, at, Buffer.from('metadata'))
+    const sealedMetadata = sealMetadata(keys.metadataKey, at, METADATA)
     const place: ObjectPlace = { bucket, key, ...(part && { part }) }
     const fields = { ...common, ...summary, kind, sealedMetadata, parts: [] } as const
     const hashed = coreHeaderHash(sealer.coreHeader)
@@ -197,7 +200,9 @@ export async function testDevice(administration: Administration, job: JobId): Pr
     const digest = hash('sha256', encodeParts(list), 'buffer')
     const plaintextLength = list.reduce((sum, each) => sum + each.plaintextLength, 0)
     const line: CompositePart = { objectId, plaintextLength, bodyLength: 0, digestId: SHA_256, digest }
-    const fields = { ...common, ...line, kind: COMPOSITE, sealedMetadata: Buffer.alloc(0), parts: list } as const
+    const at = { kind: COMPOSITE, objectId, job, epoch }
+    const sealedMetadata = sealMetadata(keys.metadataKey, at, METADATA)
+    const fields = { ...common, ...line, kind: COMPOSITE, sealedMetadata, parts: list } as const
     const header = compositeHeaderHash(objectId)
     const made = sealEnvelope(keys.wrapKey, objectKey, fields, header, context({ bucket, key }, objectId))
     return { stored: storedAs(made, Buffer.alloc(0), { bucket, key }), objectKey, line }

@@ -162,7 +162,8 @@ test('a keystore of before keys had versions is taken over: its accounts have th
     ALTER TABLE epochs DROP COLUMN master;
     ALTER TABLE epochs DROP COLUMN version;
     DROP TABLE master_key_users; DROP TABLE key_works; DROP TABLE destructions; DROP TABLE master_keys;
-    DROP TABLE process_certificates; -- of the migration behind it
+    DROP TABLE process_certificates; -- of the migrations behind it
+    DROP TABLE export_orders; DROP TABLE export_withdrawals; DROP TABLE export_devices;
     DELETE FROM kysely_migration WHERE name >= '0006';`)
   database.close()
   await fixture.reopen()

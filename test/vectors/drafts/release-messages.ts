@@ -1,4 +1,5 @@
 import { ACL_DRAFTS } from './acl-messages.ts'
+import { EXPORT_DRAFTS } from './export-messages.ts'
 import { byDrive, type Draft, id, keep, noList, part, partPlace, place, proof, something, stored } from './release-structures.ts'
 
 /** Messages of `KeyRelease` as CBOR maps written out, not made by the codecs that read them; and for each some that must be refused. */
@@ -163,6 +164,7 @@ export const RELEASE_DRAFTS: Draft[] = [
     refused: [noList, ['no binding of parts', 'malformed', { envelopes: [], binding, revision: 0 }]],
   },
   ...ACL_DRAFTS,
+  ...EXPORT_DRAFTS,
   {
     message: 'names ask',
     value: [['a', 'b']],

@@ -6,6 +6,7 @@ import { BODY_HEAD_BYTES, encodeBodyHead, FRAME } from '../../../format/frame.ts
 import { StoreError } from '../../object-store.ts'
 import type { Place } from '../rows.ts'
 import { newObjectKey, type ToCommit } from '../sealed-object.ts'
+import { makeWritingRooms } from './aligned-rooms.ts'
 import { commitOf } from './commit-of.ts'
 import type {
   Committed,
@@ -21,7 +22,7 @@ import type {
 import { PackWriter } from './pack-writer.ts'
 import { isDue, type ReadBack, readBackFault } from './read-back.ts'
 import { refusedOf } from './refused.ts'
-import { RunBuilder } from './run.ts'
+import { buildRun, type RunBuilder } from './run.ts'
 import { SourceReader } from './source-file.ts'
 import { SealingStream } from './stream.ts'
 
@@ -41,6 +42,7 @@ export class Sealer {
   readonly #epochs = new Map<EpochId, SealingEpoch>()
   readonly #streams = new Map<number, SealingStream>()
   readonly #sources = new SourceReader()
+  readonly #rooms = makeWritingRooms()
   #reading: Promise<unknown> = Promise.resolve()
 
   constructor(owner: SealingOwner) {
@@ -56,7 +58,7 @@ export class Sealer {
 
   readonly #handlers: Handlers = {
     open: async ({ drive, header }) => {
-      const writer = await PackWriter.create(drive, header)
+      const writer = await PackWriter.create(drive, header, this.#rooms)
       this.#writers.set(header.pack, writer)
       return writer.report()
     },
@@ -94,13 +96,14 @@ export class Sealer {
       this.#learn(epochs)
       const writer = this.#writer(pack)
       return writer.inTurn(async () => {
-        const { offset, reached } = await writer.append(end => {
-          const run = new RunBuilder(writer, end)
-          if (epoch !== null) run.epoch(epoch, this.#epoch(epoch).frame)
-          const offset = run.at
-          run.frame(type, payload)
-          return run.of({ offset, reached: run.reached })
-        })
+        const { offset, reached } = await writer.append(end =>
+          buildRun(writer, end, run => {
+            if (epoch !== null) run.epoch(epoch, this.#epoch(epoch).frame)
+            const offset = run.at
+            run.frame(type, payload)
+            return { offset, reached: run.reached }
+          }),
+        )
         return { offset, reached, report: writer.report() }
       })
     },
@@ -162,27 +165,28 @@ export class Sealer {
   #seal(writer: PackWriter, objects: WholeObject[], contents: (Buffer | StoreError)[]) {
     return writer.inTurn(async () => {
       const readBacks: (ReadBack & { at: number })[] = []
-      const { results, leaves, reached } = await writer.append(end => {
-        const run = new RunBuilder(writer, end)
-        const leaves: Buffer[] = []
-        const results = objects.map((object, at): Committed | Refused => {
-          const content = contents[at]
-          if (content === undefined || content instanceof StoreError) return refusedOf(content)
-          try {
-            const { committed, objectKey, leaf } = this.#add(run, writer.id, object, content)
-            leaves.push(leaf)
-            if (isDue(this.#owner.readBack))
-              readBacks.push({ place: committed.place, objectKey, plaintextLength: content.length, at })
-            else objectKey.fill(0)
-            return committed
-          } catch (error) {
-            return refusedOf(error)
-          } finally {
-            content.fill(0)
-          }
-        })
-        return run.of({ results, leaves, reached: run.reached })
-      })
+      const { results, leaves, reached } = await writer.append(end =>
+        buildRun(writer, end, run => {
+          const leaves: Buffer[] = []
+          const results = objects.map((object, at): Committed | Refused => {
+            const content = contents[at]
+            if (content === undefined || content instanceof StoreError) return refusedOf(content)
+            try {
+              const { committed, objectKey, leaf } = this.#add(run, writer.id, object, content)
+              leaves.push(leaf)
+              if (isDue(this.#owner.readBack))
+                readBacks.push({ place: committed.place, objectKey, plaintextLength: content.length, at })
+              else objectKey.fill(0)
+              return committed
+            } catch (error) {
+              return refusedOf(error)
+            } finally {
+              content.fill(0)
+            }
+          })
+          return { results, leaves, reached: run.reached }
+        }),
+      )
       for (const each of readBacks) {
         const fault = await readBackFault(writer, each)
         each.objectKey.fill(0)
@@ -246,17 +250,18 @@ export class Sealer {
       metadata: metadataOf(label, digest),
     }
     const reply = await writer.inTurn(async () => {
-      const { result, leaf, reached } = await writer.append(end => {
-        const run = new RunBuilder(writer, end)
-        const { sequence, committedAt } = label
-        const place = { sequence, committedAt, bodyOffset, durableOffset: run.durable }
-        const { payload, leaf } = commitOf(this.#owner, epoch, object, place)
-        run.epoch(epoch.id, epoch.frame, bodyOffset)
-        const commitOffset = run.at
-        run.frame(FRAME.commit, payload)
-        const at = { pack: writer.id, commitOffset, commitBytes: run.at - commitOffset, bodyOffset }
-        return run.of({ result: committedOf(at, object, leaf), leaf, reached: run.reached })
-      })
+      const { result, leaf, reached } = await writer.append(end =>
+        buildRun(writer, end, run => {
+          const { sequence, committedAt } = label
+          const place = { sequence, committedAt, bodyOffset, durableOffset: run.durable }
+          const { payload, leaf } = commitOf(this.#owner, epoch, object, place)
+          run.epoch(epoch.id, epoch.frame, bodyOffset)
+          const commitOffset = run.at
+          run.frame(FRAME.commit, payload)
+          const at = { pack: writer.id, commitOffset, commitBytes: run.at - commitOffset, bodyOffset }
+          return { result: committedOf(at, object, leaf), leaf, reached: run.reached }
+        }),
+      )
       const { plaintextLength } = summary
       if (isDue(this.#owner.readBack)) {
         const fault = await readBackFault(writer, { place: result.place, objectKey, plaintextLength })

@@ -23,15 +23,12 @@ import { PackWriter } from './pack-writer.ts'
 import { isDue, type ReadBack, readBackFault } from './read-back.ts'
 import { refusedOf } from './refused.ts'
 import { buildRun, type RunBuilder } from './run.ts'
-import { SourceReader } from './source-file.ts'
+import { type Contents, SourceReader } from './source-file.ts'
 import { SealingStream } from './stream.ts'
 
 const BODY_HEAD = encodeBodyHead()
 
 type Handlers = { [K in SealingCall]: (request: SealingCalls[K]['request']) => Promise<SealingCalls[K]['reply']> }
-
-/** In the order of the objects, and the memory that they lie in. */
-type Contents = { each: (Buffer | StoreError)[]; rooms: Buffer[] }
 
 /**
  * Seals, writes and syncs. What a sealing thread does; knows packs and keys of epochs, and nothing of names taken, order or rows.
@@ -67,9 +64,9 @@ export class Sealer {
       // written by this store's own queue
       const objects = JSON.parse(text) as WholeObject[]
       const contents = await this.#contents(asBuffer(bytes), objects)
-      const sealed = this.#seal(this.#writer(pack), objects, contents.each)
+      const sealed = this.#seal(this.#writer(pack), objects, contents)
       // all is sealed now, and being written
-      for (const room of contents.rooms) giveBackBuffer(room.buffer)
+      contents.release()
       return sealed
     },
     begin: async ({ stream, pack, objectId }) => {
@@ -150,27 +147,34 @@ export class Sealer {
     const contents = (async () => {
       await before
       const files = objects.flatMap(({ body }): SourceFile[] => ('path' in body ? [body] : []))
-      const read = files.length > 0 ? await this.#sources.readAll(files) : null
-      let next = 0
-      const each = objects.map(({ body }) => {
-        if (!('path' in body)) return bytes.subarray(body.offset, body.offset + body.length)
-        return read?.each[next++] ?? new StoreError('source-unreadable', 'not read')
-      })
-      return { each, rooms: read === null ? [bytes] : [bytes, read.room] }
+      const source = files.length > 0 ? await this.#sources.open(files) : null
+      let at = 0
+      return {
+        next: (): Buffer | StoreError => {
+          const body = objects[at++]?.body
+          if (body === undefined || 'path' in body)
+            return source?.next() ?? new StoreError('source-unreadable', 'not read')
+          return bytes.subarray(body.offset, body.offset + body.length)
+        },
+        release: () => {
+          giveBackBuffer(bytes.buffer)
+          source?.release()
+        },
+      }
     })()
     this.#reading = contents.catch(() => undefined)
     return contents
   }
 
-  #seal(writer: PackWriter, objects: WholeObject[], contents: (Buffer | StoreError)[]) {
+  #seal(writer: PackWriter, objects: WholeObject[], contents: Contents) {
     return writer.inTurn(async () => {
       const readBacks: (ReadBack & { at: number })[] = []
       const { results, leaves, reached } = await writer.append(end =>
         buildRun(writer, end, run => {
           const leaves: Buffer[] = []
           const results = objects.map((object, at): Committed | Refused => {
-            const content = contents[at]
-            if (content === undefined || content instanceof StoreError) return refusedOf(content)
+            const content = contents.next()
+            if (content instanceof StoreError) return refusedOf(content)
             try {
               const { committed, objectKey, leaf } = this.#add(run, writer.id, object, content)
               leaves.push(leaf)

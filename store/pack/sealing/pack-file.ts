@@ -4,7 +4,7 @@ import { giveBack } from '../../../format/bytes.ts'
 import { BLOCK_BYTES, type WritingRooms } from './aligned-rooms.ts'
 
 /** Less than this goes through the page cache: a direct write waits for the medium, and so does the sync that follows. */
-const LEAST_DIRECT_BYTES = 256 << 10
+const LEAST_DIRECT_BYTES = 512 << 10
 const MAX_VECTORS = 512
 /** Buffers that are smaller on the whole are copied together: a vector of them costs more than the copy. */
 const SMALL_BYTES = 64 << 10

@@ -162,7 +162,11 @@ export class Sealer {
         },
       }
     })()
-    this.#reading = contents.catch(() => undefined)
+    // not the contents themselves: each would hold all that were before it
+    this.#reading = contents.then(
+      () => undefined,
+      () => undefined,
+    )
     return contents
   }
 

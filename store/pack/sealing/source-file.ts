@@ -29,6 +29,12 @@ export class SourceReader {
   #suspicion: number = SUSPECT.first
   #slow = true
   #scratch: Buffer = Buffer.alloc(0)
+  readonly #ticks: () => number
+
+  /** @param ticks - monotonic, ms */
+  constructor(ticks: () => number = () => performance.now()) {
+    this.#ticks = ticks
+  }
 
   async open(files: readonly SourceFile[]): Promise<Contents> {
     const ready: (Buffer | StoreError)[] = []
@@ -69,9 +75,9 @@ export class SourceReader {
   }
 
   #timed(file: SourceFile, into: Buffer): Buffer | StoreError {
-    const start = performance.now()
+    const start = this.#ticks()
     const found = readInPlace(file, into)
-    const waited = performance.now() - start > SLOW_MS + file.length * SLOW_MS_PER_BYTE
+    const waited = this.#ticks() - start > SLOW_MS + file.length * SLOW_MS_PER_BYTE
     this.#suspicion = Math.max(0, Math.min(SUSPECT.slowAt, this.#suspicion + (waited ? 2 : -1)))
     if (this.#suspicion >= SUSPECT.slowAt) this.#slow = true
     else if (this.#suspicion <= SUSPECT.quickAt) this.#slow = false

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, hash } from 'node:crypto'
 import { AccessError } from '../../access/fault.ts'
 import type { Checksum, ChecksumName, Finished } from '../object-store.ts'
 import { ownedAs } from '../own-body.ts'
@@ -107,7 +107,7 @@ async function digesting(
 /** 32 hex digits of what the checksum says, and `-1`. */
 export function cheapEtag(checksum: Checksum, size: number): string {
   const text = `${checksum.name}:${checksum.value}:${size}`
-  return `${createHash('sha256').update(text).digest('hex').slice(0, 32)}-1`
+  return `${hash('sha256', text).slice(0, 32)}-1`
 }
 
 type SentChecksum = { name: ChecksumName; header: string; value: string | undefined }

@@ -1,21 +1,23 @@
-import { type FileHandle, open, rm } from 'node:fs/promises'
-import { apart, asBuffer, type EpochId, giveBack, giveBackBuffer, type PackId } from '../../../format/bytes.ts'
+import { rm } from 'node:fs/promises'
+import { apart, asBuffer, type EpochId, type PackId } from '../../../format/bytes.ts'
 import { encodePackHeader, type PackHeader } from '../../../format/frame.ts'
 import { PACK_START, type WalkStart } from '../../../format/pack-walk.ts'
 import { StoreError } from '../../object-store.ts'
 import { type Drive, packPath, syncPacks } from '../drive.ts'
 import { mediumFault } from '../write-fault.ts'
+import type { AlignedRooms, WritingRooms } from './aligned-rooms.ts'
 import type { PackReport } from './messages.ts'
+import { PackFile } from './pack-file.ts'
 
 /** Where the next frame goes, and what it follows. */
 export type PackEnd = { offset: number; previous: Buffer; durable: number }
-/** Bytes to append as one run, in buffers of the run's own; `checksum` is that of the last chained frame in it. */
-export type Run<T> = { buffers: Buffer[]; checksum: Buffer; value: T }
+/** Bytes to append as one run; `checksum` is that of the last chained frame in it. `release`: no write touches its buffers any more. */
+export type Run<T> = { buffers: Buffer[]; checksum: Buffer; value: T; release: () => void }
 
 /** Written ahead of a commit and not synced: about as much as a disk takes in a tenth of a second. */
 const EARLY_SYNC_BYTES = 64 << 20
 
-type Waiting = { buffers: Buffer[]; bytes: number; end: PackEnd; resolve: () => void; reject: (error: Error) => void }
+type Waiting = { run: Run<unknown>; bytes: number; end: PackEnd; resolve: () => void; reject: (error: Error) => void }
 
 /**
  * One open pack, appended to by one writer. Group commit: everything that queued while the last `fdatasync` ran goes out with one
@@ -25,9 +27,11 @@ type Waiting = { buffers: Buffer[]; bytes: number; end: PackEnd; resolve: () => 
 export class PackWriter {
   readonly header: PackHeader
   readonly drive: Drive
+  /** where its runs are laid */
+  readonly rooms: AlignedRooms
   /** epochs that have frames here, and where the first of them begins: recovery reads an unclosed epoch from there */
   readonly epochs = new Map<EpochId, WalkStart>()
-  readonly #file: FileHandle
+  readonly #file: PackFile
   #next: PackEnd
   #durable: { length: number; head: Buffer }
   #queue: Waiting[] = []
@@ -40,8 +44,9 @@ export class PackWriter {
   #unsynced = 0
   #early: Promise<void> = Promise.resolve()
 
-  private constructor(file: FileHandle, drive: Drive, header: PackHeader) {
+  private constructor(file: PackFile, drive: Drive, header: PackHeader, rooms: AlignedRooms) {
     this.#file = file
+    this.rooms = rooms
     this.drive = drive
     this.header = header
     this.#next = { ...PACK_START, durable: PACK_START.offset }
@@ -49,15 +54,15 @@ export class PackWriter {
   }
 
   /** A new pack, its header and its name durable. @throws StoreError "full" | "damaged" */
-  static async create(drive: Drive, header: PackHeader): Promise<PackWriter> {
+  static async create(drive: Drive, header: PackHeader, rooms: WritingRooms): Promise<PackWriter> {
     const path = packPath(drive, header.pack)
-    let file: FileHandle | null = null
+    let file: PackFile | null = null
     try {
-      file = await open(path, 'wx+', 0o644)
-      await file.write(encodePackHeader(header), 0, undefined, 0)
+      file = await PackFile.create(path, rooms)
+      await file.write([encodePackHeader(header)], 0)
       await file.datasync()
       await syncPacks(drive)
-      return new PackWriter(file, drive, header)
+      return new PackWriter(file, drive, header, rooms.runs)
     } catch (cause) {
       await file?.close().catch(() => undefined)
       // a file without a header is no pack: nothing was acknowledged from it
@@ -120,7 +125,7 @@ export class PackWriter {
     const bytes = run.buffers.reduce((sum, each) => sum + each.length, 0)
     this.#next = { offset: end.offset + bytes, previous: run.checksum, durable: 0 }
     return new Promise((resolve, reject) => {
-      this.#queue.push({ buffers: run.buffers, bytes, end: this.#next, resolve: () => resolve(run.value), reject })
+      this.#queue.push({ run, bytes, end: this.#next, resolve: () => resolve(run.value), reject })
       this.#flushing ??= this.#flush()
     })
   }
@@ -132,7 +137,7 @@ export class PackWriter {
     const at = this.#next.offset
     this.#next = { ...this.#next, offset: at + bytes }
     try {
-      await writeAll(this.#file, buffers, at)
+      await this.#file.write(buffers, at)
     } catch (cause) {
       throw await this.#fail(cause)
     }
@@ -179,25 +184,22 @@ export class PackWriter {
       const last = batch[batch.length - 1]
       if (first === undefined || last === undefined) break
       try {
-        await writeAll(
-          this.#file,
-          batch.flatMap(each => each.buffers),
-          first.end.offset - first.bytes,
-        )
+        const buffers = batch.flatMap(each => each.run.buffers)
+        await this.#file.write(buffers, first.end.offset - first.bytes)
         // a failed write is told to one sync only: none may be under way when this one speaks for all
         await this.#early
         await this.#file.datasync()
         if (this.#failed !== null) throw this.#failed
       } catch (cause) {
         const fault = await this.#fail(cause)
-        for (const each of [...batch, ...this.#queue]) each.reject(fault)
+        refuse([...batch, ...this.#queue], fault)
         this.#queue = []
         break
       }
       // commit point: what this fdatasync covered is durable, and only now may anyone be told
       this.#durable = { length: last.end.offset, head: last.end.previous }
       for (const each of batch) {
-        for (const buffer of each.buffers) giveBackBuffer(buffer.buffer)
+        each.run.release()
         each.resolve()
       }
     }
@@ -208,7 +210,7 @@ export class PackWriter {
     if (this.#failed !== null) return this.#failed
     const fault = writeFault(cause, packPath(this.drive, this.header.pack))
     this.#failed = fault
-    for (const each of this.#queue) each.reject(fault)
+    refuse(this.#queue, fault)
     this.#queue = []
     // what was refused must not come back at a recovery, after others were told that it is not there
     try {
@@ -234,26 +236,11 @@ export class PackWriter {
   }
 }
 
-const MAX_VECTORS = 512
-/** Buffers that are smaller on the whole are copied together: a vector of them costs more than the copy. */
-const SMALL_BYTES = 64 << 10
-
-async function writeAll(file: FileHandle, buffers: Buffer[], position: number): Promise<void> {
-  let at = position
-  const total = buffers.reduce((sum, each) => sum + each.length, 0)
-  const small = buffers.length > 4 && total <= buffers.length * SMALL_BYTES
-  const vectors = small ? [Buffer.concat(buffers)] : buffers
-  for (let first = 0; first < vectors.length; first += MAX_VECTORS) {
-    let rest = vectors.slice(first, first + MAX_VECTORS)
-    let left = rest.reduce((sum, each) => sum + each.length, 0)
-    while (left > 0) {
-      const { bytesWritten } = await file.writev(rest, at)
-      at += bytesWritten
-      left -= bytesWritten
-      if (left > 0) rest = [Buffer.concat(rest).subarray(bytesWritten)]
-    }
+function refuse(runs: Waiting[], fault: StoreError): void {
+  for (const { run, reject } of runs) {
+    run.release()
+    reject(fault)
   }
-  if (small) for (const each of vectors) giveBack(each)
 }
 
 function writeFault(cause: unknown, path: string): StoreError {

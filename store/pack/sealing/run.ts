@@ -1,16 +1,29 @@
-import { apart, type EpochId } from '../../../format/bytes.ts'
+import { apart, type EpochId, giveBackBuffer } from '../../../format/bytes.ts'
 import { encodeFrame, FRAME } from '../../../format/frame.ts'
+import { BLOCK_BYTES } from './aligned-rooms.ts'
 import type { Reached } from './messages.ts'
 import type { PackEnd, PackWriter, Run } from './pack-writer.ts'
 
 const CHUNK_BYTES = 1 << 20
 
-/** Frames of one run, laid into few large buffers in the order in which they will lie. */
+/** Frames of one run, laid into few large buffers in the order in which they will lie; the first of them as a direct write wants it. */
+export function buildRun<T>(writer: PackWriter, end: PackEnd, build: (run: RunBuilder) => T): Run<T> {
+  const run = new RunBuilder(writer, end)
+  try {
+    return run.of(build(run))
+  } catch (error) {
+    run.release()
+    throw error
+  }
+}
+
+/** What `buildRun` fills. */
 export class RunBuilder {
   readonly #writer: PackWriter
   readonly #start: PackEnd
   readonly #buffers: Buffer[] = []
-  #chunk: Buffer = Buffer.alloc(0)
+  readonly #room: Buffer | null
+  #chunk: Buffer
   #filled = 0
   #offset: number
   #previous: Buffer
@@ -20,6 +33,8 @@ export class RunBuilder {
     this.#start = end
     this.#offset = end.offset
     this.#previous = end.previous
+    this.#room = writer.rooms.take()
+    this.#chunk = this.#room?.subarray(end.offset % BLOCK_BYTES) ?? Buffer.alloc(0)
   }
 
   /** Where the next byte will lie. */
@@ -65,11 +80,17 @@ export class RunBuilder {
 
   of<T>(value: T): Run<T> {
     this.#closeChunk()
-    return { buffers: this.#buffers, checksum: this.#previous, value }
+    return { buffers: this.#buffers, checksum: this.#previous, value, release: () => this.release() }
   }
 
   get reached(): Reached {
     return { offset: this.#offset, head: apart(this.#previous) }
+  }
+
+  release(): void {
+    const { rooms } = this.#writer
+    for (const buffer of this.#buffers) if (!rooms.hold(buffer)) giveBackBuffer(buffer.buffer)
+    if (this.#room !== null) rooms.give(this.#room)
   }
 
   #closeChunk(): void {

@@ -6,6 +6,7 @@ import { BODY_HEAD_BYTES, encodeBodyHead, FRAME } from '../../../format/frame.ts
 import { StoreError } from '../../object-store.ts'
 import type { Place } from '../rows.ts'
 import { newObjectKey, type ToCommit } from '../sealed-object.ts'
+import { makeWritingRooms } from './aligned-rooms.ts'
 import { commitOf } from './commit-of.ts'
 import type {
   Committed,
@@ -21,16 +22,13 @@ import type {
 import { PackWriter } from './pack-writer.ts'
 import { isDue, type ReadBack, readBackFault } from './read-back.ts'
 import { refusedOf } from './refused.ts'
-import { RunBuilder } from './run.ts'
-import { SourceReader } from './source-file.ts'
+import { buildRun, type RunBuilder } from './run.ts'
+import { type Contents, SourceReader } from './source-file.ts'
 import { SealingStream } from './stream.ts'
 
 const BODY_HEAD = encodeBodyHead()
 
 type Handlers = { [K in SealingCall]: (request: SealingCalls[K]['request']) => Promise<SealingCalls[K]['reply']> }
-
-/** In the order of the objects, and the memory that they lie in. */
-type Contents = { each: (Buffer | StoreError)[]; rooms: Buffer[] }
 
 /**
  * Seals, writes and syncs. What a sealing thread does; knows packs and keys of epochs, and nothing of names taken, order or rows.
@@ -41,6 +39,7 @@ export class Sealer {
   readonly #epochs = new Map<EpochId, SealingEpoch>()
   readonly #streams = new Map<number, SealingStream>()
   readonly #sources = new SourceReader()
+  readonly #rooms = makeWritingRooms()
   #reading: Promise<unknown> = Promise.resolve()
 
   constructor(owner: SealingOwner) {
@@ -56,7 +55,7 @@ export class Sealer {
 
   readonly #handlers: Handlers = {
     open: async ({ drive, header }) => {
-      const writer = await PackWriter.create(drive, header)
+      const writer = await PackWriter.create(drive, header, this.#rooms)
       this.#writers.set(header.pack, writer)
       return writer.report()
     },
@@ -65,9 +64,9 @@ export class Sealer {
       // written by this store's own queue
       const objects = JSON.parse(text) as WholeObject[]
       const contents = await this.#contents(asBuffer(bytes), objects)
-      const sealed = this.#seal(this.#writer(pack), objects, contents.each)
+      const sealed = this.#seal(this.#writer(pack), objects, contents)
       // all is sealed now, and being written
-      for (const room of contents.rooms) giveBackBuffer(room.buffer)
+      contents.release()
       return sealed
     },
     begin: async ({ stream, pack, objectId }) => {
@@ -94,13 +93,14 @@ export class Sealer {
       this.#learn(epochs)
       const writer = this.#writer(pack)
       return writer.inTurn(async () => {
-        const { offset, reached } = await writer.append(end => {
-          const run = new RunBuilder(writer, end)
-          if (epoch !== null) run.epoch(epoch, this.#epoch(epoch).frame)
-          const offset = run.at
-          run.frame(type, payload)
-          return run.of({ offset, reached: run.reached })
-        })
+        const { offset, reached } = await writer.append(end =>
+          buildRun(writer, end, run => {
+            if (epoch !== null) run.epoch(epoch, this.#epoch(epoch).frame)
+            const offset = run.at
+            run.frame(type, payload)
+            return { offset, reached: run.reached }
+          }),
+        )
         return { offset, reached, report: writer.report() }
       })
     },
@@ -147,42 +147,54 @@ export class Sealer {
     const contents = (async () => {
       await before
       const files = objects.flatMap(({ body }): SourceFile[] => ('path' in body ? [body] : []))
-      const read = files.length > 0 ? await this.#sources.readAll(files) : null
-      let next = 0
-      const each = objects.map(({ body }) => {
-        if (!('path' in body)) return bytes.subarray(body.offset, body.offset + body.length)
-        return read?.each[next++] ?? new StoreError('source-unreadable', 'not read')
-      })
-      return { each, rooms: read === null ? [bytes] : [bytes, read.room] }
+      const source = files.length > 0 ? await this.#sources.open(files) : null
+      let at = 0
+      return {
+        next: (): Buffer | StoreError => {
+          const body = objects[at++]?.body
+          if (body === undefined || 'path' in body)
+            return source?.next() ?? new StoreError('source-unreadable', 'not read')
+          return bytes.subarray(body.offset, body.offset + body.length)
+        },
+        release: () => {
+          giveBackBuffer(bytes.buffer)
+          source?.release()
+        },
+      }
     })()
-    this.#reading = contents.catch(() => undefined)
+    // not the contents themselves: each would hold all that were before it
+    this.#reading = contents.then(
+      () => undefined,
+      () => undefined,
+    )
     return contents
   }
 
-  #seal(writer: PackWriter, objects: WholeObject[], contents: (Buffer | StoreError)[]) {
+  #seal(writer: PackWriter, objects: WholeObject[], contents: Contents) {
     return writer.inTurn(async () => {
       const readBacks: (ReadBack & { at: number })[] = []
-      const { results, leaves, reached } = await writer.append(end => {
-        const run = new RunBuilder(writer, end)
-        const leaves: Buffer[] = []
-        const results = objects.map((object, at): Committed | Refused => {
-          const content = contents[at]
-          if (content === undefined || content instanceof StoreError) return refusedOf(content)
-          try {
-            const { committed, objectKey, leaf } = this.#add(run, writer.id, object, content)
-            leaves.push(leaf)
-            if (isDue(this.#owner.readBack))
-              readBacks.push({ place: committed.place, objectKey, plaintextLength: content.length, at })
-            else objectKey.fill(0)
-            return committed
-          } catch (error) {
-            return refusedOf(error)
-          } finally {
-            content.fill(0)
-          }
-        })
-        return run.of({ results, leaves, reached: run.reached })
-      })
+      const { results, leaves, reached } = await writer.append(end =>
+        buildRun(writer, end, run => {
+          const leaves: Buffer[] = []
+          const results = objects.map((object, at): Committed | Refused => {
+            const content = contents.next()
+            if (content instanceof StoreError) return refusedOf(content)
+            try {
+              const { committed, objectKey, leaf } = this.#add(run, writer.id, object, content)
+              leaves.push(leaf)
+              if (isDue(this.#owner.readBack))
+                readBacks.push({ place: committed.place, objectKey, plaintextLength: content.length, at })
+              else objectKey.fill(0)
+              return committed
+            } catch (error) {
+              return refusedOf(error)
+            } finally {
+              content.fill(0)
+            }
+          })
+          return { results, leaves, reached: run.reached }
+        }),
+      )
       for (const each of readBacks) {
         const fault = await readBackFault(writer, each)
         each.objectKey.fill(0)
@@ -246,17 +258,18 @@ export class Sealer {
       metadata: metadataOf(label, digest),
     }
     const reply = await writer.inTurn(async () => {
-      const { result, leaf, reached } = await writer.append(end => {
-        const run = new RunBuilder(writer, end)
-        const { sequence, committedAt } = label
-        const place = { sequence, committedAt, bodyOffset, durableOffset: run.durable }
-        const { payload, leaf } = commitOf(this.#owner, epoch, object, place)
-        run.epoch(epoch.id, epoch.frame, bodyOffset)
-        const commitOffset = run.at
-        run.frame(FRAME.commit, payload)
-        const at = { pack: writer.id, commitOffset, commitBytes: run.at - commitOffset, bodyOffset }
-        return run.of({ result: committedOf(at, object, leaf), leaf, reached: run.reached })
-      })
+      const { result, leaf, reached } = await writer.append(end =>
+        buildRun(writer, end, run => {
+          const { sequence, committedAt } = label
+          const place = { sequence, committedAt, bodyOffset, durableOffset: run.durable }
+          const { payload, leaf } = commitOf(this.#owner, epoch, object, place)
+          run.epoch(epoch.id, epoch.frame, bodyOffset)
+          const commitOffset = run.at
+          run.frame(FRAME.commit, payload)
+          const at = { pack: writer.id, commitOffset, commitBytes: run.at - commitOffset, bodyOffset }
+          return { result: committedOf(at, object, leaf), leaf, reached: run.reached }
+        }),
+      )
       const { plaintextLength } = summary
       if (isDue(this.#owner.readBack)) {
         const fault = await readBackFault(writer, { place: result.place, objectKey, plaintextLength })

@@ -5,48 +5,83 @@ import { StoreError } from '../../object-store.ts'
 import type { SourceFile } from './messages.ts'
 
 const CHUNK_BYTES = 1 << 20
-/** Reading a file of the page cache takes a hundredth of this; above it the source is a disk or a network, and waits are shared. */
+const SCRATCH_BYTES = 128 << 10
+/** Reading a file of the page cache takes a hundredth of this, and this much more for each MB; above it the source is a disk or a network. */
 const SLOW_MS = 0.5
+const SLOW_MS_PER_BYTE = 1e-6
+/** A wait raises the suspicion by two and a quick read lowers it by one: what waits for the processor alone stays far below the limit. */
+const SUSPECT = { first: 9, quickAt: 6, slowAt: 12 } as const
 const SIDE_BY_SIDE = 16
 
+/** Contents in the order in which they were asked for. */
+export type Contents = {
+  /** What cannot be had is an error in its place. The bytes are the caller's until the next call, and his to wipe. */
+  next(): Buffer | StoreError
+  /** Nobody looks at them any more. */
+  release(): void
+}
+
 /**
- * Reads small files of a source. Fast sources are read in place; slow ones side by side, so that their latency is paid once for many.
+ * Reads small files of a source: a quick one's in place when their turn comes, so that they are still in the processor's caches when they
+ * are sealed; a slow one's side by side before, so that its latency is paid once for many.
  */
 export class SourceReader {
-  /** moving average, ms a file */
-  #average = 0
+  #suspicion: number = SUSPECT.first
+  #slow = true
+  #scratch: Buffer = Buffer.alloc(0)
+  readonly #ticks: () => number
 
-  /** Contents in order, in one room; what cannot be had is an error in its place. */
-  async readAll(files: readonly SourceFile[]): Promise<{ room: Buffer; each: (Buffer | StoreError)[] }> {
-    const out: (Buffer | StoreError)[] = []
-    const room = Buffer.allocUnsafeSlow(files.reduce((sum, each) => sum + each.length, 0))
-    let filled = 0
-    for (let at = 0; at < files.length; ) {
-      const file = files[at]
-      if (file === undefined) break
-      if (this.#average > SLOW_MS) {
-        const group = files.slice(at, at + SIDE_BY_SIDE)
-        const start = performance.now()
-        const places = group.map(each => {
-          filled += each.length
-          return room.subarray(filled - each.length, filled)
-        })
-        out.push(...(await Promise.all(group.map((each, at) => readApart(each, places[at] ?? Buffer.alloc(0))))))
-        this.#note((performance.now() - start) / group.length)
-        at += group.length
-      } else {
-        const start = performance.now()
-        out.push(readInPlace(file, room.subarray(filled, filled + file.length)))
-        filled += file.length
-        this.#note(performance.now() - start)
-        at++
-      }
-    }
-    return { room, each: out }
+  /** @param ticks - monotonic, ms */
+  constructor(ticks: () => number = () => performance.now()) {
+    this.#ticks = ticks
   }
 
-  #note(ms: number): void {
-    this.#average = this.#average * 0.9 + ms * 0.1
+  async open(files: readonly SourceFile[]): Promise<Contents> {
+    const ready: (Buffer | StoreError)[] = []
+    let room: Buffer | null = null
+    if (this.#slow) {
+      const whole = Buffer.allocUnsafeSlow(files.reduce((sum, each) => sum + each.length, 0))
+      room = whole
+      let filled = 0
+      const places = files.map((file): [SourceFile, Buffer] => {
+        filled += file.length
+        return [file, whole.subarray(filled - file.length, filled)]
+      })
+      // one of each batch is read in place, and more while it is not clear: so it shows when the source is quick, or quick again
+      do {
+        const [place] = places.splice(0, 1)
+        if (place !== undefined) ready.push(this.#timed(...place))
+      } while (this.#slow && this.#suspicion < SUSPECT.slowAt && places.length > 0)
+      while (this.#slow && places.length > 0)
+        ready.push(...(await Promise.all(places.splice(0, SIDE_BY_SIDE).map(place => readApart(...place)))))
+    }
+    let taken = 0
+    return {
+      next: () => {
+        const found = ready[taken] ?? this.#readNow(files[taken])
+        taken++
+        return found
+      },
+      release: () => {
+        if (room !== null) giveBackBuffer(room.buffer)
+      },
+    }
+  }
+
+  #readNow(file: SourceFile | undefined): Buffer | StoreError {
+    if (file === undefined) return new StoreError('source-unreadable', 'not read')
+    if (this.#scratch.length < file.length) this.#scratch = Buffer.allocUnsafeSlow(Math.max(file.length, SCRATCH_BYTES))
+    return this.#timed(file, this.#scratch.subarray(0, file.length))
+  }
+
+  #timed(file: SourceFile, into: Buffer): Buffer | StoreError {
+    const start = this.#ticks()
+    const found = readInPlace(file, into)
+    const waited = this.#ticks() - start > SLOW_MS + file.length * SLOW_MS_PER_BYTE
+    this.#suspicion = Math.max(0, Math.min(SUSPECT.slowAt, this.#suspicion + (waited ? 2 : -1)))
+    if (this.#suspicion >= SUSPECT.slowAt) this.#slow = true
+    else if (this.#suspicion <= SUSPECT.quickAt) this.#slow = false
+    return found
   }
 }
 

@@ -22,7 +22,8 @@ export type WaitingObject = {
 }
 
 const BATCH_OBJECTS = 64
-const BATCH_BYTES = 4 << 20
+/** what a medium takes in one write without a second one gaining anything */
+const BATCH_BYTES = 2 << 20
 /** One is written and synced while the next is sealed. */
 const BATCHES_A_LANE = 2
 /** A second batch or lane is worth its own messages and syncs only when there is this much to do. */

@@ -1,5 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { CompiledQuery, type Kysely, type QueryExecutorProvider, type RawBuilder, sql } from 'kysely'
+import type { Look } from './looking.ts'
 
 /**
  * Many rows in few statements. Kysely builds and compiles a statement anew for every call, at about a microsecond a value; here its text is
@@ -31,12 +32,18 @@ export function inserter<Row extends object>(
   }
 }
 
+/** Looks one row up; in a moment that is being looked at, in that very turn. */
+export type Seeker<Row> = {
+  (on: On, ...values: unknown[]): Promise<Row | undefined>
+  now(look: Look, ...values: unknown[]): Row | undefined
+}
+
 /** Looks one row up by the values of some columns. */
 export function seeker<Row extends object>(
   table: string,
   columns: readonly (keyof Row & string)[],
   by: readonly (keyof Row & string)[],
-): (on: On, ...values: unknown[]) => Promise<Row | undefined> {
+): Seeker<Row> {
   const names = sql.join(columns.map(each => sql.ref(each)))
   return seekerOf(names, sql.table(table), by)
 }
@@ -50,7 +57,7 @@ export function joinedSeeker<Row extends object, Other extends object>(
   columns: readonly (keyof Row & string)[],
   by: readonly (keyof Row & string)[],
   other: { table: string; columns: readonly (keyof Other & string)[]; on: keyof Row & keyof Other & string },
-): (on: On, ...values: unknown[]) => Promise<(Row & { [Name in keyof Other]: Other[Name] | null }) | undefined> {
+): Seeker<Row & { [Name in keyof Other]: Other[Name] | null }> {
   const own = columns.map(each => sql.ref(`${table}.${each}`))
   const joined = other.columns.map(each => sql.ref(`${other.table}.${each}`))
   const link = sql`${sql.ref(`${other.table}.${other.on}`)} = ${sql.ref(`${table}.${other.on}`)}`
@@ -58,17 +65,16 @@ export function joinedSeeker<Row extends object, Other extends object>(
   return seekerOf(sql.join([...own, ...joined]), from, by)
 }
 
-function seekerOf<Row>(
-  names: RawBuilder<unknown>,
-  from: RawBuilder<unknown>,
-  by: readonly string[],
-): (on: On, ...values: unknown[]) => Promise<Row | undefined> {
+function seekerOf<Row>(names: RawBuilder<unknown>, from: RawBuilder<unknown>, by: readonly string[]): Seeker<Row> {
   const each = by.map(column => sql`${sql.ref(column)} = ${sql.val(0)}`)
   const textOf = bySize(() => sql`select ${names} from ${from} where ${sql.join(each, sql` and `)}`)
-  return async (on, ...values) => {
+  const seek = async (on: On, ...values: unknown[]): Promise<Row | undefined> => {
     const { rows } = await on.executeQuery<Row>(CompiledQuery.raw(textOf(on, 1), values))
     return rows[0]
   }
+  return Object.assign(seek, {
+    now: (look: Look, ...values: unknown[]) => look.first<Row>(textOf(look.texts, 1), values),
+  })
 }
 
 /** Which of many values a column holds, among the rows that have `within` in another. */
@@ -97,7 +103,7 @@ function list(size: number, each: RawBuilder<unknown>): RawBuilder<unknown> {
   return sql.join(Array.from({ length: size }, () => each))
 }
 
-function bySize(build: (size: number) => RawBuilder<unknown>): (on: On, size: number) => string {
+function bySize(build: (size: number) => RawBuilder<unknown>): (on: QueryExecutorProvider, size: number) => string {
   const texts = new Map<number, string>()
   return (on, size) => {
     const known = texts.get(size)

@@ -11,31 +11,38 @@ import { slicesOf } from '../../store/pack/pack-reader.ts'
 import { SMALL_READ_BYTES } from '../../store/range-file.ts'
 import type { BodyRow, Change, Database, ObjectRow, PartRow } from '../database/hosted-schema.ts'
 import type { Look } from '../database/looking.ts'
-import { joinedSeeker, seeker } from '../database/rows.ts'
+import { joinedLook, seeker } from '../database/rows.ts'
 import { asked } from './release-fault.ts'
 import { denied, findBucketNow, type Home, objectResourceNow } from './rights.ts'
 import { BODY_COLUMNS, OBJECT_COLUMNS, storedObject, storedPart } from './rows.ts'
 import type { Shelf } from './shelf.ts'
 
 const bodyById = seeker<BodyRow>('bodies', BODY_COLUMNS, ['object_id'])
-const objectByName = joinedSeeker<ObjectRow, BodyPlace>('objects', OBJECT_COLUMNS, ['bucket', 'key'], {
-  table: 'bodies',
-  columns: ['blob', 'offset', 'length', 'core_header'],
-  on: 'object_id',
-})
+/** What a read needs to know of an object: not where it came from, and its name is known. */
+const UNSEEN = ['bucket', 'key', 'acl_revision', 'origin', 'sequence'] as const
+type Seen = Omit<ObjectRow, (typeof UNSEEN)[number]>
+type SeenObject = Seen & { bucket: string; key: Buffer }
+const objectByName = joinedLook<Seen, Omit<BodyPlace, 'object_id'>>(
+  'objects',
+  OBJECT_COLUMNS.filter((each): each is keyof Seen => !UNSEEN.some(unseen => unseen === each)),
+  ['bucket', 'key'],
+  { table: 'bodies', columns: ['blob', 'offset', 'length', 'core_header'], on: 'object_id' },
+  ['envelope', 'binding', 'core_header'],
+)
 
 const NOBODY: Home = { owner: null }
 
 /** Where a body lies, and its core header. */
 type BodyPlace = Omit<BodyRow, 'refs'>
 /** Everything of an object that a read needs, its blobs pinned till `free`. */
-export type Found = { resource: Resource; row: ObjectRow; body: BodyPlace; free: () => void }
+export type Found = { resource: Resource; row: SeenObject; body: BodyPlace; free: () => void }
 
 /** Looks an object up, all of it as it is at one moment, and pins it in the same turn: nothing of this process comes between. */
 export function findPinned(shelf: Shelf, bucket: string, key: Buffer): Promise<Found | null> {
   return shelf.looking.atOnce(look => {
-    const row = objectByName.now(look, bucket, key)
-    if (row === undefined) return null
+    const found = objectByName(look, bucket, key)
+    if (found === undefined) return null
+    const row = { ...found, bucket, key }
     const { blob, offset, length, core_header } = row
     if (offset === null || length === null || core_header === null) throw unrecorded(row.object_id)
     const body = { object_id: row.object_id, blob, offset, length, core_header }

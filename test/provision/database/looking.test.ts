@@ -18,7 +18,7 @@ let database: Kysely<Tables>
 let looking: Looking
 const set = (on: Pick<Kysely<Tables>, 'updateTable'>, value: number) =>
   on.updateTable('numbers').set({ value }).where('name', '=', 'a').execute()
-const valueOf = (look: Look): number | undefined => byName.now(look, 'a')?.value
+const valueIn = (look: Look): number | undefined => byName.now(look, 'a')?.value
 
 test.before.each(async () => {
   directory = mkdtempSync(join(tmpdir(), 'sealift-looking-'))
@@ -38,16 +38,16 @@ test.after.each(async () => {
 test('a look sees what is committed, at once, and nothing that is not', async () => {
   await database.transaction().execute(async change => {
     await set(change, 1)
-    assert.is(await looking.atOnce(valueOf), 0, 'and it does not wait for the transaction')
+    assert.is(await looking.atOnce(valueIn), 0, 'and it does not wait for the transaction')
   })
-  assert.is(await looking.atOnce(valueOf), 1)
+  assert.is(await looking.atOnce(valueIn), 1)
   assert.is(await looking.atOnce(look => byName.now(look, 'none')), undefined)
 })
 
 test('it is answered in the turn that asks', async () => {
   let seen: number | undefined
   const asked = looking.atOnce(look => {
-    seen = valueOf(look)
+    seen = valueIn(look)
   })
   assert.is(seen, 0)
   await asked
@@ -56,7 +56,7 @@ test('it is answered in the turn that asks', async () => {
 test('what a look throws is thrown, and the next is of its own moment', async () => {
   const broken = new Error('broken')
   const fail = (look: Look) => {
-    valueOf(look)
+    valueIn(look)
     throw broken
   }
   assert.is(await looking.atOnce(fail).catch((error: unknown) => error), broken)
@@ -67,8 +67,8 @@ test('what a look throws is thrown, and the next is of its own moment', async ()
 test('nothing is written by a look', async () => {
   const write = (look: Look) => look.all("update numbers set value = 3 where name = 'a' returning value", [])
   const error = await looking.atOnce(write).catch((cause: unknown) => cause)
-  assert.match(error instanceof Error && error.message, /readonly/)
-  assert.is(await looking.atOnce(valueOf), 0)
+  assert.match(String(error), /readonly/)
+  assert.is(await looking.atOnce(valueIn), 0)
 })
 
 test.run()

@@ -5,7 +5,8 @@ import { Kysely, sql } from 'kysely'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { makeDurable, sqliteFile } from '../../../provision/database/dialect.ts'
-import { finder, inserter, joinedSeeker, seeker, stretches } from '../../../provision/database/rows.ts'
+import { openLooking } from '../../../provision/database/looking.ts'
+import { finder, inserter, joinedLook, seeker, stretches } from '../../../provision/database/rows.ts'
 
 type Line = { place: string; number: number; bytes: Buffer; maybe: string | null }
 const test = suite('rows by the hundred')
@@ -85,12 +86,19 @@ test('one row is found with what another table says of it; what is not there is 
   await sql`insert into notes values (7, 'seven')`.execute(database)
   type Note = { number: number; note: string }
   const other = { table: 'notes', columns: ['note'], on: 'number' } as const
-  const seek = joinedSeeker<Line, Note>('lines', ['number', 'bytes'], ['place'], other)
-  const one = joinedSeeker<Line, Note>('lines', ['place'], ['bytes'], other)
-  assert.is((await seek(database, 'odd'))?.number, 1)
-  assert.equal(await one(database, Buffer.of(7, 0)), { place: 'odd', note: 'seven' })
-  assert.equal(await one(database, Buffer.of(6, 0)), { place: 'even', note: null })
-  assert.is(await one(database, Buffer.of(6, 1)), undefined)
+  const odd = JSON.stringify({ a: '"\n\u0001ü' })
+  await sql`update lines set place = ${odd} where number = 7`.execute(database)
+  const one = joinedLook<Line, Note>('lines', ['place', 'number', 'bytes', 'maybe'], ['bytes'], other, ['bytes'])
+  const looking = openLooking(join(directory, `${opened}.sqlite`))
+  const found = (bytes: Buffer) => looking.atOnce(look => one(look, bytes))
+  assert.equal(await found(Buffer.of(7, 0)), {
+    ...{ place: odd, number: 7, maybe: null, note: 'seven', bytes: Buffer.of(7, 0) },
+  })
+  assert.equal(await found(Buffer.of(6, 0)), {
+    ...{ place: 'even', number: 6, maybe: 'n6', note: null, bytes: Buffer.of(6, 0) },
+  })
+  assert.is(await found(Buffer.of(6, 1)), undefined)
+  looking.close()
   await database.destroy()
 })
 

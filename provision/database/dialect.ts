@@ -17,6 +17,7 @@ export type DatabaseKind = {
 }
 
 const STATEMENTS_MAX = 200
+const IS_PRAGMA = /^pragma\b/i
 const CHECKPOINT_PAGES = 4096
 /** Another thread's connection may wait for a disk that syncs gigabytes, and hold the file meanwhile. */
 const LOCKED_MS_MAX = 60_000
@@ -88,6 +89,8 @@ function dialectOf(database: Database.Database): Dialect {
     const known = statements.get(text)
     if (known !== undefined) return known
     const statement = database.prepare(text)
+    // most of them do what they say when they are prepared, and nothing when they are run once more (sqlite.org/pragma.html)
+    if (IS_PRAGMA.test(text)) return statement
     // texts come from our own code and are few; lists in IN (...) are what could make them many
     if (statements.size < STATEMENTS_MAX) statements.set(text, statement)
     return statement

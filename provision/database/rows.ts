@@ -32,6 +32,23 @@ export function inserter<Row extends object>(
   }
 }
 
+/** Puts one row in, in the place of the one that has the same value in the column `by`. */
+export function replacer<Row extends object>(
+  table: string,
+  columns: readonly (keyof Row & string)[],
+  by: keyof Row & string,
+): (on: On, row: Row) => Promise<void> {
+  const names = sql.join(columns.map(each => sql.ref(each)))
+  const values = sql.join(columns.map(() => sql.val(0)))
+  const sets = sql.join(columns.map(each => sql`${sql.ref(each)} = ${sql.ref(`excluded.${each}`)}`))
+  const conflict = sql`on conflict (${sql.ref(by)}) do update set ${sets}`
+  const textOf = bySize(() => sql`insert into ${sql.table(table)} (${names}) values (${values}) ${conflict}`)
+  return async (on, row) => {
+    const given = columns.map(column => row[column])
+    await on.executeQuery(CompiledQuery.raw(textOf(on, 1), given))
+  }
+}
+
 /** Looks one row up; in a moment that is being looked at, in that very turn. */
 export type Seeker<Row> = {
   (on: On, ...values: unknown[]): Promise<Row | undefined>

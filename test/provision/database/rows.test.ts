@@ -6,7 +6,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { makeDurable, sqliteFile } from '../../../provision/database/dialect.ts'
 import { openLooking } from '../../../provision/database/looking.ts'
-import { finder, inserter, joinedLook, seeker, stretches } from '../../../provision/database/rows.ts'
+import { finder, inserter, joinedLook, replacer, seeker, stretches } from '../../../provision/database/rows.ts'
 
 type Line = { place: string; number: number; bytes: Buffer; maybe: string | null }
 const test = suite('rows by the hundred')
@@ -99,6 +99,21 @@ test('one row is found with what another table says of it; what is not there is 
   })
   assert.is(await found(Buffer.of(6, 1)), undefined)
   looking.close()
+  await database.destroy()
+})
+
+test('a row takes the place of the one with its value, and of no other', async () => {
+  const database = await open()
+  await insert(database, lines(3))
+  const replace = replacer<Line>('lines', ['place', 'number', 'bytes', 'maybe'], 'number')
+  for (const number of [1, 3]) await replace(database, { place: 'new', number, bytes: Buffer.of(9), maybe: null })
+  const rows = await database.selectFrom('lines').select(['number', 'place', 'maybe']).orderBy('number').execute()
+  assert.equal(rows, [
+    { number: 0, place: 'even', maybe: 'n0' },
+    { number: 1, place: 'new', maybe: null },
+    { number: 2, place: 'even', maybe: null },
+    { number: 3, place: 'new', maybe: null },
+  ])
   await database.destroy()
 })
 

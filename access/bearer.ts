@@ -22,9 +22,13 @@ const FRAMING = /^(?:[0-9a-f]{64}|UNSIGNED-PAYLOAD|STREAMING-UNSIGNED-PAYLOAD-TR
 
 /** The scheme of the Authorization header in lower case; null: there is none. @throws AccessError "malformed" - there are two */
 export function authorizationScheme({ headers }: Pick<RequestHead, 'headers'>): string | null {
-  const [first, second] = headers.filter(([name]) => name.toLowerCase() === 'authorization')
-  if (second !== undefined) throw malformed('header authorization came more than once')
-  return first === undefined ? null : (first[1].trim().split(' ')[0] ?? '').toLowerCase()
+  let found: string | null = null
+  for (const [name, value] of headers) {
+    if (name.length !== 'authorization'.length || name.toLowerCase() !== 'authorization') continue
+    if (found !== null) throw malformed('header authorization came more than once')
+    found = (value.trim().split(' ', 1)[0] ?? '').toLowerCase()
+  }
+  return found
 }
 
 /**

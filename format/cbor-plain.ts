@@ -79,7 +79,7 @@ class Writer {
     const keys = Object.keys(value)
     if (!keys.every(isAscii)) return false
     this.#head(MAP, keys.length)
-    for (const key of keys.length > 1 ? keys.sort(inOrder) : keys) {
+    for (const key of inSequence(keys) ? keys : keys.sort(inOrder)) {
       const item = value[key]
       if (item === undefined || !this.#text(key) || !this.put(item, depth + 1)) return false
     }
@@ -127,6 +127,11 @@ class Writer {
 
 function isAscii(text: string): boolean {
   for (let at = 0; at < text.length; at++) if (text.charCodeAt(at) > 0x7f) return false
+  return true
+}
+
+function inSequence(keys: readonly string[]): boolean {
+  for (let at = 1; at < keys.length; at++) if (inOrder(keys[at - 1] ?? '', keys[at] ?? '') > 0) return false
   return true
 }
 

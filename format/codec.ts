@@ -124,23 +124,30 @@ export function record<T extends object>(
     ([name, codec]): Field => ({ name, wire: names[name] ?? name, codec }),
   )
   const known = new Set(fields.map(field => field.wire))
+  // in the order of their encoding (RFC 8949 §4.2.1): the writer need not sort them
+  const sent = fields.toSorted((a, b) => a.wire.length - b.wire.length || (a.wire < b.wire ? -1 : 1))
   return {
     encode(value) {
-      const sent = fields.filter(({ name, codec }) => !(codec.mayBeAbsent && value[name] === null))
-      return Object.fromEntries(sent.map(({ name, wire, codec }) => [wire, codec.encode(value[name])]))
+      const out: { [wire: string]: CborValue } = {}
+      for (const { name, wire, codec } of sent) {
+        const field = value[name]
+        if (field !== null || codec.mayBeAbsent === undefined) out[wire] = codec.encode(field)
+      }
+      return out
     },
     take(value, what) {
       if (value === null || typeof value !== 'object' || Array.isArray(value) || value instanceof Uint8Array)
         throw wrong(what, 'a map')
-      const extra = Object.keys(value).find(name => !known.has(name))
-      if (extra !== undefined) throw wrong(what, `no field "${extra.slice(0, 40)}"`)
-      const out = fields.map(({ name, wire, codec }) => {
+      for (const name in value) if (!known.has(name)) throw wrong(what, `no field "${name.slice(0, 40)}"`)
+      const out: Partial<T> = {}
+      for (const { name, wire, codec } of fields) {
         const field = Object.hasOwn(value, wire) ? value[wire] : undefined
-        if (field !== undefined) return [name, codec.take(field, `${what}: ${wire}`)]
-        if (codec.mayBeAbsent) return [name, null]
-        throw wrong(what, `field "${wire}"`)
-      })
-      return Object.fromEntries(out) as T
+        if (field !== undefined) out[name] = codec.take(field, `${what}: ${wire}`)
+        // only a codec that says so makes null of what is not there
+        else if (codec.mayBeAbsent) out[name] = null as T[keyof T]
+        else throw wrong(what, `field "${wire}"`)
+      }
+      return out as T
     },
   }
 }

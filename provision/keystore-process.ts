@@ -73,7 +73,7 @@ export async function initialiseKeystore(program: KeystoreProgram): Promise<Reco
 }
 
 /** Short-lived values by the thousand: room for them that stays small. As our own commands are started. */
-const SMALL = ['--v8-pool-size=1', '--max-semi-space-size=4', '--max-old-space-size=192']
+const SMALL = ['--v8-pool-size=1', '--max-semi-space-size=8', '--max-old-space-size=192']
 /** An identity provider may have its certificate from a CA that this machine's administrator trusts. */
 const TRUST = ['--use-system-ca']
 

@@ -2,6 +2,7 @@ import { chmodSync, closeSync, openSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import { type Dialect, type QueryExecutorProvider, type RawBuilder, SqliteDialect, sql } from 'kysely'
 import { sharedDialect } from './shared-file.ts'
+import { syncedApart } from './synced-apart.ts'
 
 /** What differs between the databases that we run on, all of it: queries and migrations use nothing else of their own. */
 export type DatabaseKind = {
@@ -16,6 +17,8 @@ export type DatabaseKind = {
 }
 
 const STATEMENTS_MAX = 200
+const IS_PRAGMA = /^pragma\b/i
+const CHECKPOINT_PAGES = 4096
 /** Another thread's connection may wait for a disk that syncs gigabytes, and hold the file meanwhile. */
 const LOCKED_MS_MAX = 60_000
 
@@ -29,6 +32,13 @@ export type Survives = 'power-cut' | 'kill'
 export function sqliteFile(path: string, survives: Survives = 'power-cut'): DatabaseKind {
   const database = openFile(path, survives)
   return { dialect: dialectOf(database), ...SQLITE }
+}
+
+/** The same for a process that has other things to do while the medium takes a commit; commits survive a power cut. */
+export function apartSqliteFile(path: string): DatabaseKind {
+  const database = openFile(path, 'kill')
+  database.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`)
+  return { dialect: syncedApart(dialectOf(database), path), ...SQLITE }
 }
 
 /** A file, 0600, that other processes of this machine open in the same way. On a local file system: the log is in shared memory. */
@@ -65,7 +75,7 @@ function openFile(path: string, survives: Survives): Database.Database {
     // KiB: a transaction of some thousand rows stays in memory till it is committed, and is written once
     database.pragma('cache_size = -8192')
     // pages: what many transactions touch is moved from the log into the file once for all of them
-    database.pragma(`wal_autocheckpoint = ${survives === 'kill' ? 16_384 : 4096}`)
+    database.pragma(`wal_autocheckpoint = ${survives === 'kill' ? 16_384 : CHECKPOINT_PAGES}`)
     return database
   } catch (error) {
     database.close()
@@ -79,6 +89,8 @@ function dialectOf(database: Database.Database): Dialect {
     const known = statements.get(text)
     if (known !== undefined) return known
     const statement = database.prepare(text)
+    // most of them do what they say when they are prepared, and nothing when they are run once more (sqlite.org/pragma.html)
+    if (IS_PRAGMA.test(text)) return statement
     // texts come from our own code and are few; lists in IN (...) are what could make them many
     if (statements.size < STATEMENTS_MAX) statements.set(text, statement)
     return statement

@@ -10,8 +10,8 @@ import {
 } from 'kysely'
 
 /** Longer than any transaction of ours holds the file. */
-const WAIT_MS_MAX = 60_000
-const POLL_MS = 1
+export const WAIT_MS_MAX = 60_000
+export const POLL_MS = 1
 
 /**
  * For a file that several processes write: who waits for another waits without holding up its own event loop. A transaction that may write
@@ -73,11 +73,15 @@ async function patiently<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work()
     } catch (error) {
-      const code = error instanceof Error && 'code' in error ? error.code : undefined
-      if (code !== 'SQLITE_BUSY' && code !== 'SQLITE_BUSY_RECOVERY') throw error
-      if (performance.now() - since > WAIT_MS_MAX) throw error
+      if (!isBusy(error) || performance.now() - since > WAIT_MS_MAX) throw error
     }
   }
+}
+
+/** Another process keeps this one out. */
+export function isBusy(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  return code === 'SQLITE_BUSY' || code === 'SQLITE_BUSY_RECOVERY'
 }
 
 /** All that `work` reads is of one moment, whoever writes meanwhile. Within a transaction it is that one's. */

@@ -3,6 +3,7 @@ import { isReference, parseBoundAcl } from '../../access/acl/bound.ts'
 import { parseAcl } from '../../access/acl/text.ts'
 import { type AclGeneration, parseBinding } from '../../format/release.ts'
 import type { Change, Database, HostedSchema, ObjectRow } from '../database/hosted-schema.ts'
+import type { Look } from '../database/looking.ts'
 import { seeker } from '../database/rows.ts'
 
 /** What marks an object as the ACL of others (rule 32). */
@@ -25,6 +26,20 @@ export async function effectiveAcl(database: Database | Change, text: string): P
     generation = row.generation
   }
   const found = await generationRow(database, bound.id, generation)
+  return found === undefined ? null : parseAcl(found.acl)
+}
+
+/** The same in the turn that looks. */
+export function effectiveAclNow(look: Look, text: string): Acl | null {
+  const bound = parseBoundAcl(text)
+  if (bound.kind === 'own') return bound.acl
+  let { generation } = bound
+  if (generation === null) {
+    const row = aclRow.now(look, bound.id)
+    if (row === undefined || row.key === null) return null
+    generation = row.generation
+  }
+  const found = generationRow.now(look, bound.id, generation)
   return found === undefined ? null : parseAcl(found.acl)
 }
 

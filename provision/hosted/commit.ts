@@ -1,14 +1,19 @@
 import { type ObjectRecord, StoreError } from '../../store/object-store.ts'
-import type { BodyRow, Change, ObjectRow } from '../database/hosted-schema.ts'
+import type { BodyRow, Change, HostedSchema, ObjectRow } from '../database/hosted-schema.ts'
+import { inserter, seeker } from '../database/rows.ts'
 import { aclObjectAt, moveReference } from './acl-rows.ts'
 import { judgeTerms, type Terms, takeGenerations, type Unnumbered } from './generations.ts'
-import { recordOf } from './rows.ts'
+import { BODY_COLUMNS, OBJECT_COLUMNS, recordOf } from './rows.ts'
 import { addInline, type NewBlob } from './stores/inline.ts'
 import { changeStored, type Ledger } from './usage/stored.ts'
 
+export const insertBodies = inserter<BodyRow>('bodies', BODY_COLUMNS)
+export const insertObjects = inserter<ObjectRow>('objects', OBJECT_COLUMNS)
+const insertBlobs = inserter<HostedSchema['blobs']>('blobs', ['id', 'size', 'refs', 'state', 'origin'])
+
 /** A blob that has just been written, named for the first time. */
 export async function addBlob(change: Change, { id, size, bytes }: NewBlob): Promise<void> {
-  await change.insertInto('blobs').values({ id, size, refs: 1, state: 'live', origin: null }).execute()
+  await insertBlobs(change, [{ id, size, refs: 1, state: 'live', origin: null }])
   if (bytes !== undefined) await addInline(change, id, bytes)
 }
 
@@ -23,10 +28,7 @@ export async function shareBody(change: Change, objectId: string): Promise<boole
 }
 
 export async function addBody(change: Change, body: Omit<BodyRow, 'refs'>): Promise<void> {
-  await change
-    .insertInto('bodies')
-    .values({ ...body, refs: 1 })
-    .execute()
+  await insertBodies(change, [{ ...body, refs: 1 }])
 }
 
 /**
@@ -47,7 +49,7 @@ export async function placeObject(
     throw new StoreError('in-use', 'an ACL object is replaced by an ACL object, or deleted first')
   if (old !== undefined) await deleteRow(change, row)
   const numbered = { ...row, generation: await takeGenerations(change, 1), metageneration: 1 }
-  await change.insertInto('objects').values(numbered).execute()
+  await insertObjects(change, [numbered])
   await moveReference(change, old?.acl_ref ?? null, row.acl_ref)
   const { bucket, owner, size } = row
   if (old !== undefined && old.owner !== owner)
@@ -58,13 +60,24 @@ export async function placeObject(
   return { record: recordOf(numbered), dead }
 }
 
-function oldRow(change: Change, name: { bucket: string; key: Buffer }) {
-  return change
-    .selectFrom('objects')
-    .select(['object_id', 'etag', 'part_set', 'acl_ref', 'generation', 'metageneration', 'owner', 'size'])
-    .where('bucket', '=', name.bucket)
-    .where('key', '=', name.key)
-    .executeTakeFirst()
+const OLD_COLUMNS = [
+  'object_id',
+  'etag',
+  'part_set',
+  'acl_ref',
+  'generation',
+  'metageneration',
+  'owner',
+  'size',
+] as const
+type OldRow = Pick<ObjectRow, (typeof OLD_COLUMNS)[number] | 'bucket' | 'key'>
+const oldByName = seeker<OldRow>('objects', OLD_COLUMNS, ['bucket', 'key'])
+
+function oldRow(
+  change: Change,
+  name: { bucket: string; key: Buffer },
+): Promise<Omit<OldRow, 'bucket' | 'key'> | undefined> {
+  return oldByName(change, name.bucket, name.key)
 }
 
 /** @throws StoreError "precondition-failed" | "no-version" */

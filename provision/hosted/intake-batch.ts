@@ -1,17 +1,15 @@
 import { randomBytes } from 'node:crypto'
-import type { BodyRow, Change, ObjectRow } from '../database/hosted-schema.ts'
-import { finder, inserter } from '../database/rows.ts'
+import type { BodyRow, Change } from '../database/hosted-schema.ts'
+import { finder } from '../database/rows.ts'
 import { refer, referenceIn } from './acl-rows.ts'
-import { addBody, placeObject, removeObject, shareBody } from './commit.ts'
+import { addBody, insertBodies, insertObjects, placeObject, removeObject, shareBody } from './commit.ts'
 import { takeGenerations, type Unnumbered } from './generations.ts'
-import { BODY_COLUMNS, jsonOf, keyBytes, OBJECT_COLUMNS } from './rows.ts'
+import { jsonOf, keyBytes } from './rows.ts'
 import type { RegisteredBody, RegisteredObject, Taken } from './taken.ts'
 import { changeStored, type Ledger } from './usage/stored.ts'
 
 const NONE = Buffer.alloc(0)
 
-const insertBodies = inserter<BodyRow>('bodies', BODY_COLUMNS)
-const insertObjects = inserter<ObjectRow>('objects', OBJECT_COLUMNS)
 const knownBodies = finder<string>('bodies', 'object_id')
 const knownKeys = finder<Buffer>('objects', 'key', 'bucket')
 

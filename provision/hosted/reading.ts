@@ -10,39 +10,46 @@ import { OwnBody } from '../../store/own-body.ts'
 import { slicesOf } from '../../store/pack/pack-reader.ts'
 import { SMALL_READ_BYTES } from '../../store/range-file.ts'
 import type { BodyRow, Change, Database, ObjectRow, PartRow } from '../database/hosted-schema.ts'
-import { joinedSeeker, seeker } from '../database/rows.ts'
-import { inOneMoment } from '../database/shared-file.ts'
+import type { Look } from '../database/looking.ts'
+import { joinedLook, seeker } from '../database/rows.ts'
 import { asked } from './release-fault.ts'
-import { denied, findBucket, type Home, objectResource } from './rights.ts'
+import { denied, findBucketNow, type Home, objectResourceNow } from './rights.ts'
 import { BODY_COLUMNS, OBJECT_COLUMNS, storedObject, storedPart } from './rows.ts'
 import type { Shelf } from './shelf.ts'
 
 const bodyById = seeker<BodyRow>('bodies', BODY_COLUMNS, ['object_id'])
-const objectByName = joinedSeeker<ObjectRow, BodyPlace>('objects', OBJECT_COLUMNS, ['bucket', 'key'], {
-  table: 'bodies',
-  columns: ['blob', 'offset', 'length', 'core_header'],
-  on: 'object_id',
-})
+/** What a read needs to know of an object: not where it came from, and its name is known. */
+const UNSEEN = ['bucket', 'key', 'acl_revision', 'origin', 'sequence'] as const
+type Seen = Omit<ObjectRow, (typeof UNSEEN)[number]>
+type SeenObject = Seen & { bucket: string; key: Buffer }
+const objectByName = joinedLook<Seen, Omit<BodyPlace, 'object_id'>>(
+  'objects',
+  OBJECT_COLUMNS.filter((each): each is keyof Seen => !UNSEEN.some(unseen => unseen === each)),
+  ['bucket', 'key'],
+  { table: 'bodies', columns: ['blob', 'offset', 'length', 'core_header'], on: 'object_id' },
+  ['envelope', 'binding', 'core_header'],
+)
 
 const NOBODY: Home = { owner: null }
 
 /** Where a body lies, and its core header. */
 type BodyPlace = Omit<BodyRow, 'refs'>
 /** Everything of an object that a read needs, its blobs pinned till `free`. */
-export type Found = { resource: Resource; row: ObjectRow; body: BodyPlace; free: () => void }
+export type Found = { resource: Resource; row: SeenObject; body: BodyPlace; free: () => void }
 
-/** Looks an object up, all of it as it is at one moment, and pins it while nothing else of this process can come to the database. */
-export async function findPinned(shelf: Shelf, bucket: string, key: Buffer): Promise<Found | null> {
-  return inOneMoment(shelf.database, async database => {
-    const row = await objectByName(database, bucket, key)
-    if (row === undefined) return null
+/** Looks an object up, all of it as it is at one moment, and pins it in the same turn: nothing of this process comes between. */
+export function findPinned(shelf: Shelf, bucket: string, key: Buffer): Promise<Found | null> {
+  return shelf.looking.atOnce(look => {
+    const found = objectByName(look, bucket, key)
+    if (found === undefined) return null
+    const row = { ...found, bucket, key }
     const { blob, offset, length, core_header } = row
     if (offset === null || length === null || core_header === null) throw unrecorded(row.object_id)
     const body = { object_id: row.object_id, blob, offset, length, core_header }
-    const blobs = row.part_set === null ? [body.blob ?? ''] : await blobsOfParts(database, row.part_set)
+    const blobs = row.part_set === null ? [body.blob ?? ''] : blobsOfParts(look, row.part_set)
     // only a list that names him needs to know who the bucket's owner is
-    const home = row.acl_ref !== null || row.acl.includes('bucket-owner') ? await findBucket(database, bucket) : NOBODY
-    const resource = await objectResource(database, home, row)
+    const home = row.acl_ref !== null || row.acl.includes('bucket-owner') ? findBucketNow(look, bucket) : NOBODY
+    const resource = objectResourceNow(look, home, row)
     return { resource, row, body, free: shelf.pin(blobs) }
   })
 }
@@ -57,14 +64,11 @@ function unrecorded(objectId: string): StoreError {
   return new StoreError('damaged', `the body of object ${objectId} is not recorded`)
 }
 
-async function blobsOfParts(database: Database | Change, set: string): Promise<string[]> {
-  const rows = await database
-    .selectFrom('parts')
-    .innerJoin('bodies', 'bodies.object_id', 'parts.object_id')
-    .select('bodies.blob')
-    .distinct()
-    .where('parts.part_set', '=', set)
-    .execute()
+function blobsOfParts(look: Look, set: string): string[] {
+  const rows = look.all<{ blob: string | null }>(
+    'select distinct bodies.blob from parts join bodies on bodies.object_id = parts.object_id where parts.part_set = ?',
+    [set],
+  )
   return rows.flatMap(row => (row.blob === null ? [] : [row.blob]))
 }
 

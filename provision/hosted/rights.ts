@@ -3,9 +3,10 @@ import { type DecisionSettings, type Resource, rightsOf, type Who } from '../../
 import type { Principal } from '../../format/release.ts'
 import { StoreError } from '../../store/object-store.ts'
 import type { Change, Database, HostedSchema } from '../database/hosted-schema.ts'
+import type { Look } from '../database/looking.ts'
 import { seeker } from '../database/rows.ts'
 import { inOneMoment } from '../database/shared-file.ts'
-import { effectiveAcl } from './acl-rows.ts'
+import { effectiveAcl, effectiveAclNow } from './acl-rows.ts'
 import type { RecordRow } from './rows.ts'
 
 /**
@@ -35,6 +36,12 @@ export async function objectResource(
   return { kind: 'object', owner: owner === '' ? null : owner, bucketOwner: home.owner, acl: effective }
 }
 
+/** The same in the turn that looks. */
+export function objectResourceNow(look: Look, home: Home, { owner, acl }: ObjectRights): Resource {
+  const effective = effectiveAclNow(look, acl)
+  return { kind: 'object', owner: owner === '' ? null : owner, bucketOwner: home.owner, acl: effective }
+}
+
 export async function bucketResource(database: Database | Change, { owner, acl }: BucketRow): Promise<Resource> {
   return { kind: 'bucket', owner, bucketOwner: owner, acl: await effectiveAcl(database, acl) }
 }
@@ -61,7 +68,15 @@ const bucketByName = seeker<BucketRow>(
 
 /** @throws StoreError "no-bucket" */
 export async function findBucket(database: Database | Change, bucket: string): Promise<BucketRow> {
-  const row = await bucketByName(database, bucket)
+  return there(bucket, await bucketByName(database, bucket))
+}
+
+/** @throws StoreError "no-bucket" */
+export function findBucketNow(look: Look, bucket: string): BucketRow {
+  return there(bucket, bucketByName.now(look, bucket))
+}
+
+function there(bucket: string, row: BucketRow | undefined): BucketRow {
   if (row === undefined) throw new StoreError('no-bucket', `no bucket ${bucket}`)
   return row
 }

@@ -11,7 +11,6 @@ import type {
   UploadRecord,
 } from '../../store/object-store.ts'
 import type { BodyRow, HostedSchema, ObjectRow, PartRow } from '../database/hosted-schema.ts'
-import type { Unnumbered } from './generations.ts'
 
 // Only this room writes the JSON in these rows, so reading casts.
 
@@ -108,8 +107,10 @@ export function jsonOf(value: object | undefined): string | null {
   return value === undefined ? null : JSON.stringify(value)
 }
 
+type NamedRow = Pick<ObjectRow, 'envelope' | 'account' | 'job' | 'bucket' | 'key' | 'upload' | 'binding'>
+
 /** The object as the authority is asked about it. */
-export function storedObject(row: Unnumbered, coreHeader: Uint8Array): StoredObject {
+export function storedObject(row: NamedRow, coreHeader: Uint8Array): StoredObject {
   return {
     envelope: row.envelope,
     coreHeader,

@@ -83,9 +83,10 @@ export async function openHosted(
   const porter = moves ? openPorter(shelf, error => onError(error, 'of the data stores')) : IDLE
   const store = (caller: BoundCaller) => boundStore(shelf, release, caller)
   const formStore = (form: Uint8Array) => boundStore(shelf, release, null, form)
-  // all but its one verb is as for nobody
+  // all but its one verb is as for nobody: there from the beginning, and not made anew for each read
   const nobody = store(null)
-  const reading = (unjudged: Unjudged) => ({ ...nobody, get: getUnjudged(shelf, release, unjudged) })
+  const reading = (unjudged: Unjudged): HostedStore =>
+    Object.assign(Object.create(nobody), { get: getUnjudged(shelf, release, unjudged) })
   const settings = { etags: 'md5' as const, region, ...(hostSuffix !== undefined && { hostSuffix }) }
   const basic = login === null ? null : basicTicketsOf(login, clock)
   const gate = hostedGate({ release, store, formStore, reading, basic })

@@ -6,6 +6,7 @@ import { shareDirectory } from '../../store/lock.ts'
 import type { Patience } from '../../store/remote/remote-settings.ts'
 import type { Database } from '../database/hosted-schema.ts'
 import { DEAD } from '../database/hosted-stores.ts'
+import { type Looking, openLooking } from '../database/looking.ts'
 import { openAdoptingBlobs, writerOf } from './blobs.ts'
 import { joinMembers, type Members } from './members.ts'
 import { openBlobs } from './open-blobs.ts'
@@ -30,6 +31,8 @@ import type { Ledger } from './usage/stored.ts'
  */
 export type Shelf = {
   database: Database
+  /** the same tables, for what is asked at each request */
+  looking: Looking
   blobs: DataStores
   clock: () => Date
   /** as the authority decides */
@@ -39,7 +42,7 @@ export type Shelf = {
   members: Members
   /** ACL objects that this process is at, by object id */
   staging: Set<string>
-  /** Blobs of a body that is being read: they outlive its record till `free`. Call it while the database connection is held. */
+  /** Blobs of a body that is being read: they outlive its record till `free`. Call it in the turn that found them, or while the connection is held. */
   pin(blobs: string[]): () => void
   /**
    * Removes blobs that a committed change has marked dead; those that are read go with their last reader. A store elsewhere is waited for a
@@ -75,20 +78,23 @@ export async function openShelf(options: {
   const lock = shareDirectory(directory)
   let database: Database | undefined
   let members: Members | undefined
+  let looking: Looking | undefined
   try {
     database = await joinTables(directory, path)
+    looking = openLooking(path)
     members = await joinMembers(directory)
     const files = openBlobs(await openAdoptingBlobs(directory, members.own), OPEN_BLOBS_MAX)
     const tables = database
     const ground = { directory, clock, ...(patience && { patience }) }
     const blobs = dataStores(tables, files, await openRemotes(tables, ground), name => openNamed(tables, ground, name))
-    const ledger = { quotas: await openQuotas(database), now: () => clock().getTime() }
-    const parts = { database, blobs, clock, decision, ledger, members }
+    const ledger = { quotas: await openQuotas(database, looking), now: () => clock().getTime() }
+    const parts = { database, looking, blobs, clock, decision, ledger, members }
     const leave = members.leave
     const shelf = shelfOf(parts, files.closeAll, () => blobs.closeAll().finally(leave).finally(lock.close))
     await shelf.recover()
     return shelf
   } catch (error) {
+    looking?.close()
     await database?.destroy()
     await members?.leave()
     lock.close()
@@ -97,7 +103,7 @@ export async function openShelf(options: {
 }
 
 function shelfOf(
-  parts: Pick<Shelf, 'database' | 'blobs' | 'clock' | 'decision' | 'ledger' | 'members'>,
+  parts: Pick<Shelf, 'database' | 'looking' | 'blobs' | 'clock' | 'decision' | 'ledger' | 'members'>,
   letGo: () => Promise<void>,
   unlock: () => Promise<void>,
 ): Shelf {
@@ -157,7 +163,11 @@ function shelfOf(
     bury,
     buryAll,
     close() {
-      closing ??= database.destroy().finally(unlock)
+      if (closing === undefined) {
+        // the last connection to be closed empties the log: that is the one that writes
+        parts.looking.close()
+        closing = database.destroy().finally(unlock)
+      }
       return closing
     },
   }

@@ -5,7 +5,7 @@ import { type CborValue, decodeCbor, encodeCbor, Fields } from '../../format/cbo
 import { FormatError } from '../../format/fault.ts'
 import { label } from '../../format/kdf.ts'
 import type { KeystoreSchema } from '../database/keystore-schema.ts'
-import { inserter } from '../database/rows.ts'
+import { inserter, replacer } from '../database/rows.ts'
 import type { StateKey } from './state-key.ts'
 
 /** What was asked, by whom, about what, and what came of it. No key, no secret, no signature. */
@@ -25,6 +25,7 @@ export type Audit = {
 }
 
 const insertRow = inserter<KeystoreSchema['audit']>('audit', ['seq', 'body', 'hash'])
+const replaceFact = replacer<KeystoreSchema['facts']>('facts', ['name', 'value'], 'name')
 const HEAD = 'audit-head'
 const ROW_ENTRIES_MAX = 1000
 const ROW_BYTES_LIMIT = 8 << 20
@@ -86,11 +87,7 @@ export async function openAudit(
 }
 
 export async function putFact(database: Kysely<KeystoreSchema>, name: string, value: Buffer): Promise<void> {
-  await database
-    .insertInto('facts')
-    .values({ name, value })
-    .onConflict(conflict => conflict.column('name').doUpdateSet({ value }))
-    .execute()
+  await replaceFact(database, { name, value })
 }
 
 async function verifyChain(

@@ -1,5 +1,12 @@
 import { type FormFields, parseFormSignature } from '../../access/form-signature.ts'
-import type { BucketRequest, ExportRequest, KeyRelease, ObjectPlace, StationProof } from '../../format/release.ts'
+import type {
+  BucketRequest,
+  ExportRequest,
+  KeyRelease,
+  ObjectPlace,
+  Released,
+  StationProof,
+} from '../../format/release.ts'
 import { decodeProof } from '../../format/request-proof.ts'
 import type { Audit } from './audit.ts'
 import type { Exports } from './exports.ts'
@@ -11,8 +18,8 @@ import { readTicket } from './upload-tickets.ts'
  * Requests that only authenticate are on record when they are refused.
  */
 export function auditedRelease(inner: Omit<KeyRelease, keyof Exports> & Exports, audit: Audit): KeyRelease {
-  type Told = { what: string; who: () => string; about: () => string }
-  const told = async <T>({ what, who, about }: Told, work: () => Promise<T>, quiet = false): Promise<T> => {
+  type Told<T> = { what: string; who: (answer?: T) => string; about: () => string }
+  const told = async <T>({ what, who, about }: Told<T>, work: () => Promise<T>, quiet = false): Promise<T> => {
     let answer: T
     try {
       answer = await work()
@@ -22,7 +29,7 @@ export function auditedRelease(inner: Omit<KeyRelease, keyof Exports> & Exports,
       throw outside(error)
     }
     // a key leaves after its entry is written
-    if (!quiet) await audit.write({ what, who: who(), about: about(), outcome: 'done' })
+    if (!quiet) await audit.write({ what, who: who(answer), about: about(), outcome: 'done' })
     return answer
   }
   return {
@@ -48,7 +55,12 @@ export function auditedRelease(inner: Omit<KeyRelease, keyof Exports> & Exports,
     },
     release: request => {
       const about = () => `${named(request.object.place)}, ${request.parts.length} parts`
-      return told({ what: 'release', who: () => signer(request.proof), about }, () => inner.release(request))
+      // of every read: whose key signed is known from judging it
+      const who = (answer?: Released): string => {
+        const accessKey = answer?.principal?.accessKey ?? ''
+        return accessKey === '' ? signer(request.proof) : `key ${accessKey}`
+      }
+      return told({ what: 'release', who, about }, () => inner.release(request))
     },
     rewrap: request => {
       const about = () => `${named(request.object.place)} to ${named(request.destination)}`

@@ -5,7 +5,7 @@ import type { Administration } from '../../format/administration.ts'
 import type { Login } from '../../format/login.ts'
 import type { KeyRelease } from '../../format/release.ts'
 import type { Token } from '../../hsm/token.ts'
-import { sqliteFile } from '../database/dialect.ts'
+import { apartSqliteFile } from '../database/dialect.ts'
 import { type KeystoreSchema, keystoreMigrations } from '../database/keystore-schema.ts'
 import { openDatabase } from '../database/open.ts'
 import { accountsOf } from './accounts.ts'
@@ -211,7 +211,7 @@ export async function openAuthority(config: AuthorityConfig): Promise<Authority>
 }
 
 function openKeystore(path: string): Promise<Kysely<KeystoreSchema>> {
-  return openDatabase<KeystoreSchema>(sqliteFile(path), keystoreMigrations)
+  return openDatabase<KeystoreSchema>(apartSqliteFile(path), keystoreMigrations)
 }
 
 function proofVerbs(proofs: ReturnType<typeof proofsOf>): Pick<KeyRelease, 'authenticate' | 'hold' | 'verifyChunks'> {

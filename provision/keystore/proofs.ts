@@ -122,7 +122,7 @@ function nameOf(bytes: Uint8Array): string {
 function readProof(bytes: Uint8Array, hostSuffix: string | null): Read {
   try {
     const proof = decodeProof(bytes)
-    if (proof.kind === 'signed') requireAsParsed(proof, bytes)
+    if (proof.kind === 'signed') requireAsParsed(proof)
     return { proof, target: requestTarget(proof, hostSuffix) }
   } catch (cause) {
     if (cause instanceof AccessError || cause instanceof FormatError)

@@ -2,7 +2,7 @@ import { ownedAs } from '../own-body.ts'
 
 /** The same body, its bytes added up. */
 export function counted(body: AsyncIterable<Uint8Array>, tally: { bytesIn: number }): AsyncIterable<Uint8Array> {
-  return ownedAs(body, adding(body, tally))
+  return ownedAs(body, { [Symbol.asyncIterator]: () => adding(body, tally) })
 }
 
 async function* adding(body: AsyncIterable<Uint8Array>, tally: { bytesIn: number }): AsyncGenerator<Uint8Array> {

@@ -1,5 +1,6 @@
 import { S3Error } from '../../../store/s3/fault.ts'
 import type { Change, Database, HostedSchema } from '../../database/hosted-schema.ts'
+import type { Looking } from '../../database/looking.ts'
 import { seeker } from '../../database/rows.ts'
 import { inOneMoment } from '../../database/shared-file.ts'
 import { DIMENSIONS, PERIODS, type Quota, SCOPES, type Scope, whyNot } from './dimension.ts'
@@ -7,7 +8,7 @@ import { DIMENSIONS, PERIODS, type Quota, SCOPES, type Scope, whyNot } from './d
 /** What may be used. All of it is in memory: operators write few, and each request asks; whether it still holds, the tables say. */
 export type Quotas = {
   /** Looks whether another process has set one since, and takes that over. @param on - the transaction, within one */
-  refresh(on?: Database | Change): Promise<void>
+  refresh(on?: Change): Promise<void>
   /** in the order given */
   of(scope: Scope, id: string): readonly Quota[]
   /** whether any is of this scope: where none is, nothing need be looked up */
@@ -23,11 +24,11 @@ const NONE: readonly Quota[] = []
 
 const sequence = seeker<HostedSchema['sequences']>('sequences', ['last'], ['name'])
 
-export async function openQuotas(database: Database): Promise<Quotas> {
+export async function openQuotas(database: Database, looking: Looking): Promise<Quotas> {
   let all: Quota[] = []
   let byOwner = new Map<string, Quota[]>()
   let version = -1
-  const refresh = (on: Database | Change = database): Promise<void> =>
+  const load = (on: Database | Change): Promise<void> =>
     inOneMoment(on, async at => {
       const last = (await sequence(at, 'quotas'))?.last ?? 0
       if (last === version) return
@@ -36,6 +37,12 @@ export async function openQuotas(database: Database): Promise<Quotas> {
       byOwner = Map.groupBy(all, nameOf)
       version = last
     })
+  const refresh = async (on?: Change): Promise<void> => {
+    if (on !== undefined) return load(on)
+    // asked at each request, and hardly ever another
+    const last = await looking.atOnce(look => sequence.now(look, 'quotas')?.last ?? 0)
+    if (last !== version) await load(database)
+  }
   /** In the transaction that changes one. */
   const bump = (change: Change) =>
     change

@@ -2,6 +2,7 @@ import { sql } from 'kysely'
 import { StoreError } from '../../../store/object-store.ts'
 import type { Change, Database } from '../../database/hosted-schema.ts'
 import type { UsageRow } from '../../database/hosted-usage.ts'
+import { seeker } from '../../database/rows.ts'
 import { HOUR_MS, hourOf, type Quota } from './dimension.ts'
 import { type Quotas, quotaInWords } from './quotas.ts'
 import { addUsage } from './tallies.ts'
@@ -12,6 +13,8 @@ export type Ledger = {
   /** ms since 1970 */
   now: () => number
 }
+
+const accountByBucket = seeker<{ name: string; account: string }>('buckets', ['account'], ['name'])
 
 /** What lies more, or less, in a bucket: of an object its plaintext, of an upload under way what its parts brought. */
 export type StoredChange = { bucket: string; owner: string; objects: number; bytes: number }
@@ -26,8 +29,7 @@ export async function changeStored(
   ledger: Ledger,
 ): Promise<void> {
   const now = ledger.now()
-  const home = await change.selectFrom('buckets').select('account').where('name', '=', bucket).executeTakeFirst()
-  const account = home?.account ?? ''
+  const account = (await accountByBucket(change, bucket))?.account ?? ''
   const at = { bucket, owner, account }
   await change
     .insertInto('stored')

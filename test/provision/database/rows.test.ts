@@ -5,7 +5,8 @@ import { Kysely, sql } from 'kysely'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { makeDurable, sqliteFile } from '../../../provision/database/dialect.ts'
-import { finder, inserter, joinedSeeker, seeker, stretches } from '../../../provision/database/rows.ts'
+import { openLooking } from '../../../provision/database/looking.ts'
+import { finder, inserter, joinedLook, replacer, seeker, stretches } from '../../../provision/database/rows.ts'
 
 type Line = { place: string; number: number; bytes: Buffer; maybe: string | null }
 const test = suite('rows by the hundred')
@@ -85,12 +86,34 @@ test('one row is found with what another table says of it; what is not there is 
   await sql`insert into notes values (7, 'seven')`.execute(database)
   type Note = { number: number; note: string }
   const other = { table: 'notes', columns: ['note'], on: 'number' } as const
-  const seek = joinedSeeker<Line, Note>('lines', ['number', 'bytes'], ['place'], other)
-  const one = joinedSeeker<Line, Note>('lines', ['place'], ['bytes'], other)
-  assert.is((await seek(database, 'odd'))?.number, 1)
-  assert.equal(await one(database, Buffer.of(7, 0)), { place: 'odd', note: 'seven' })
-  assert.equal(await one(database, Buffer.of(6, 0)), { place: 'even', note: null })
-  assert.is(await one(database, Buffer.of(6, 1)), undefined)
+  const odd = JSON.stringify({ a: '"\n\u0001ü' })
+  await sql`update lines set place = ${odd} where number = 7`.execute(database)
+  const one = joinedLook<Line, Note>('lines', ['place', 'number', 'bytes', 'maybe'], ['bytes'], other, ['bytes'])
+  const looking = openLooking(join(directory, `${opened}.sqlite`))
+  const found = (bytes: Buffer) => looking.atOnce(look => one(look, bytes))
+  assert.equal(await found(Buffer.of(7, 0)), {
+    ...{ place: odd, number: 7, maybe: null, note: 'seven', bytes: Buffer.of(7, 0) },
+  })
+  assert.equal(await found(Buffer.of(6, 0)), {
+    ...{ place: 'even', number: 6, maybe: 'n6', note: null, bytes: Buffer.of(6, 0) },
+  })
+  assert.is(await found(Buffer.of(6, 1)), undefined)
+  looking.close()
+  await database.destroy()
+})
+
+test('a row takes the place of the one with its value, and of no other', async () => {
+  const database = await open()
+  await insert(database, lines(3))
+  const replace = replacer<Line>('lines', ['place', 'number', 'bytes', 'maybe'], 'number')
+  for (const number of [1, 3]) await replace(database, { place: 'new', number, bytes: Buffer.of(9), maybe: null })
+  const rows = await database.selectFrom('lines').select(['number', 'place', 'maybe']).orderBy('number').execute()
+  assert.equal(rows, [
+    { number: 0, place: 'even', maybe: 'n0' },
+    { number: 1, place: 'new', maybe: null },
+    { number: 2, place: 'even', maybe: null },
+    { number: 3, place: 'new', maybe: null },
+  ])
   await database.destroy()
 })
 

@@ -9,16 +9,16 @@ import type {
   ResumableStore,
 } from '../../store/ability.ts'
 import type { MultipartStore } from '../../store/object-store.ts'
-import { aclVerbs } from './acl-verbs.ts'
+import { aclVerbs } from './acl/acl-verbs.ts'
+import type { BoundCaller } from './acl/rights.ts'
 import { bucketVerbs } from './bucket-verbs.ts'
-import { copyVerb } from './copy-verb.ts'
 import { exportVerbs } from './export-verbs.ts'
 import { namesOf } from './names-of.ts'
-import { objectVerbs } from './object-verbs.ts'
-import { resumableVerbs } from './resumable-verbs.ts'
-import type { BoundCaller } from './rights.ts'
+import { copyVerb } from './objects/copy-verb.ts'
+import { objectVerbs } from './objects/object-verbs.ts'
 import type { Shelf } from './shelf.ts'
-import { uploadVerbs } from './upload-verbs.ts'
+import { resumableVerbs } from './uploads/resumable-verbs.ts'
+import { uploadVerbs } from './uploads/upload-verbs.ts'
 
 export type HostedStore = MultipartStore &
   CopyStore &

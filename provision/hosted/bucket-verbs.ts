@@ -2,10 +2,8 @@ import { R } from '../../access/acl/acl.ts'
 import type { KeyRelease } from '../../format/release.ts'
 import { type ObjectStore, StoreError } from '../../store/object-store.ts'
 import type { Change } from '../database/hosted-schema.ts'
-import { namedObject } from './acl-objects.ts'
-import { moveReference, referenceIn } from './acl-rows.ts'
-import { dropPartSet } from './commit.ts'
-import { asked } from './release-fault.ts'
+import { namedObject } from './acl/acl-objects.ts'
+import { moveReference, referenceIn } from './acl/acl-rows.ts'
 import {
   type BoundCaller,
   bucketResource,
@@ -14,7 +12,9 @@ import {
   mayDelete,
   requireBucket,
   requireKnown,
-} from './rights.ts'
+} from './acl/rights.ts'
+import { dropPartSet } from './objects/commit.ts'
+import { asked } from './release-fault.ts'
 import type { Shelf } from './shelf.ts'
 import { changeOpen, type Ledger, openBytes } from './usage/stored.ts'
 

@@ -3,8 +3,8 @@ import type { ExportOrder } from '../../format/export.ts'
 import type { KeyRelease } from '../../format/release.ts'
 import { decodeProof } from '../../format/request-proof.ts'
 import type { ExportOrderRecord, ExportStore } from '../../store/ability.ts'
+import { type BoundCaller, requireKnown } from './acl/rights.ts'
 import { asked } from './release-fault.ts'
-import { type BoundCaller, requireKnown } from './rights.ts'
 
 export type ExportVerbs = Pick<ExportStore, 'orderExport' | 'withdrawExport' | 'exportOrders'>
 

@@ -7,12 +7,12 @@ import { encodeProof, type SignedProof } from '../../format/request-proof.ts'
 import type { ObjectStore } from '../../store/object-store.ts'
 import type { Admission, ChunkJudge, Gate, GateRequest } from '../../store/s3/gate.ts'
 import { header } from '../../store/s3/message.ts'
+import type { BoundCaller } from './acl/rights.ts'
 import { callerOf, sessionCaller } from './caller.ts'
-import type { Unjudged } from './get-verb.ts'
 import type { BasicTickets } from './login/basic.ts'
 import { callerAddress } from './login/site.ts'
+import type { Unjudged } from './objects/get-verb.ts'
 import { asked } from './release-fault.ts'
-import type { BoundCaller } from './rights.ts'
 
 const SEEN_MAX = 10_000
 

@@ -1,6 +1,6 @@
 import type { KeyRelease } from '../../format/release.ts'
 import { StoreError } from '../../store/object-store.ts'
-import { finishStaged } from './acl-objects.ts'
+import { finishStaged } from './acl/acl-objects.ts'
 import type { Shelf } from './shelf.ts'
 
 const EVERY_MS = 5000

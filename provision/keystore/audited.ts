@@ -9,9 +9,9 @@ import type {
 } from '../../format/release.ts'
 import { decodeProof } from '../../format/request-proof.ts'
 import type { Audit } from './audit.ts'
-import type { Exports } from './exports.ts'
+import type { Exports } from './exports/exports.ts'
+import { readTicket } from './proofs/upload-tickets.ts'
 import { outside, releaseError } from './refusal.ts'
-import { readTicket } from './upload-tickets.ts'
 
 /**
  * `KeyRelease` with its audit: what gives a key or refuses one is on record before the answer leaves, and a refusal's reason stays here.

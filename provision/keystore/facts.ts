@@ -7,8 +7,8 @@ import { createRequest } from '../../hsm/csr.ts'
 import { type Token, TokenError } from '../../hsm/token.ts'
 import type { KeystoreSchema } from '../database/keystore-schema.ts'
 import { putFact } from './audit.ts'
+import { openingKeyOf, openingSuite, signingKeyOf, TOKEN_KEYS } from './keys/token-keys.ts'
 import { newStateKey } from './state-key.ts'
-import { openingKeyOf, openingSuite, signingKeyOf, TOKEN_KEYS } from './token-keys.ts'
 
 /** What is made once, at the authority's beginning. DER each. */
 export type Facts = {

@@ -10,12 +10,12 @@ import { RELEASE_CALLS } from '../../format/release-calls.ts'
 import { TokenError } from '../../hsm/token.ts'
 import { administrationError } from './administration.ts'
 import { type AuthorityConfig, initialiseAuthority, openAuthority } from './authority.ts'
-import { type CallServer, serveCalls } from './call-server.ts'
+import { type CallServer, serveCalls } from './calls/call-server.ts'
+import { serveTls } from './calls/tls-server.ts'
 import { type KeystoreConfig, keystorePaths, readKeystoreConfig } from './config.ts'
-import { loginError } from './login.ts'
-import { keepProfile, makeProviderToken, openProviderToken } from './provider-token.ts'
+import { keepProfile, makeProviderToken, openProviderToken } from './keys/provider-token.ts'
+import { loginError } from './login/login.ts'
 import { releaseError } from './refusal.ts'
-import { serveTls } from './tls-server.ts'
 
 function say(line: object): void {
   process.stdout.write(`${JSON.stringify(line)}\n`)

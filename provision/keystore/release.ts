@@ -16,11 +16,15 @@ import {
 import { sealMetadata } from '../../format/metadata.ts'
 import type { KeyRelease, ObjectPlace, WrapRequest } from '../../format/release.ts'
 import { decodeProof } from '../../format/request-proof.ts'
-import type { Accounts } from './accounts.ts'
-import { type AskedAcls, type Asking, anonymousObjectAcl, metagenerationWish } from './asked-acl.ts'
-import { askedKey } from './asked-key.ts'
-import type { BucketRights } from './bucket-rights.ts'
-import type { Buckets } from './buckets.ts'
+import { type AskedAcls, type Asking, anonymousObjectAcl, metagenerationWish } from './acl/asked-acl.ts'
+import type { BucketRights } from './acl/bucket-rights.ts'
+import type { Buckets } from './acl/buckets.ts'
+import { askedKey } from './keys/asked-key.ts'
+import { type Epochs, NO_JOB } from './keys/epochs.ts'
+import type { MasterKeys } from './keys/master-keys.ts'
+import { checkBody, headerHash } from './keys/opening.ts'
+import { type Bound, bindingOf, isWhole, mayChangeAcl, mayRead, type Objects } from './objects.ts'
+import type { Accounts } from './people/accounts.ts'
 import {
   coversAcl,
   coversBeginning,
@@ -29,16 +33,12 @@ import {
   coversWrite,
   type RequestTarget,
   samePlace,
-} from './coverage.ts'
-import { type Epochs, NO_JOB } from './epochs.ts'
-import type { MasterKeys } from './master-keys.ts'
-import { type Bound, bindingOf, isWhole, mayChangeAcl, mayRead, type Objects } from './objects.ts'
-import { checkBody, headerHash } from './opening.ts'
-import { requireLength, unsignedForm } from './policy-proofs.ts'
-import type { Judged, Proofs } from './proofs.ts'
+} from './proofs/coverage.ts'
+import { requireLength, unsignedForm } from './proofs/policy-proofs.ts'
+import type { Judged, Proofs } from './proofs/proofs.ts'
+import { spendingOf } from './proofs/spent.ts'
+import { isCreation, type UploadTickets } from './proofs/upload-tickets.ts'
 import { denied } from './refusal.ts'
-import { spendingOf } from './spent.ts'
-import { isCreation, type UploadTickets } from './upload-tickets.ts'
 
 type Verbs = Pick<KeyRelease, 'beginUpload' | 'wrap' | 'release' | 'rewrap' | 'bind'>
 

@@ -4,7 +4,7 @@ import { openSmall, sealSmall } from '../../format/epoch-key.ts'
 import { expand, label } from '../../format/kdf.ts'
 import { type PublicKey, type SealContext, type SealedSecret, sealTo, wrapSuite } from '../../format/wrap-suite.ts'
 import type { Token } from '../../hsm/token.ts'
-import { TOKEN_KEYS } from './token-keys.ts'
+import { TOKEN_KEYS } from './keys/token-keys.ts'
 
 /** What is secret at rest in the authority's tables is sealed under it; it is itself sealed to the token. */
 export type StateKey = {

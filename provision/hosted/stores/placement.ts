@@ -1,6 +1,6 @@
 import type { Change, Database, HostedSchema } from '../../database/hosted-schema.ts'
 import { seeker } from '../../database/rows.ts'
-import { findBucket } from '../rights.ts'
+import { findBucket } from '../acl/rights.ts'
 import { FILES } from './address.ts'
 
 /** Where bodies go. `inlineMax`: sealed bytes; up to so many go into the database; 0: none */

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import * as assert from 'uvu/assert'
-import { ACL_CONTENT_TYPE } from '../../../provision/hosted/acl-rows.ts'
+import { ACL_CONTENT_TYPE } from '../../../provision/hosted/acl/acl-rows.ts'
 import { rule } from './rule.ts'
 import { grantsIn, policy, roles, type Someone, type World } from './world.ts'
 

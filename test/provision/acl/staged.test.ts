@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ReleaseError } from '../../../format/release.ts'
-import { ACL_CONTENT_TYPE } from '../../../provision/hosted/acl-rows.ts'
+import { ACL_CONTENT_TYPE } from '../../../provision/hosted/acl/acl-rows.ts'
 import { openWorld, policy, type World } from './world.ts'
 
 const test = suite('ACL objects and crashes')

@@ -6,9 +6,9 @@ import { type DeviceId, type JobId, newId } from '../../../format/bytes.ts'
 import { verifyKeyRecord } from '../../../format/key-record.ts'
 import { keyId } from '../../../format/wrap-suite.ts'
 import { openMemoryToken } from '../../../hsm/memory-token.ts'
-import { type ExportDevice, exportEpochsOf } from '../../../provision/keystore/export-epochs.ts'
-import type { ExportJob } from '../../../provision/keystore/jobs.ts'
-import { TOKEN_KEYS } from '../../../provision/keystore/token-keys.ts'
+import { type ExportDevice, exportEpochsOf } from '../../../provision/keystore/exports/export-epochs.ts'
+import type { ExportJob } from '../../../provision/keystore/jobs/jobs.ts'
+import { TOKEN_KEYS } from '../../../provision/keystore/keys/token-keys.ts'
 
 const test = suite('epochs of exports')
 const token = openMemoryToken({ label: 'provider' })

@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { addressAt, returnAddressesOf } from '../../../provision/keystore/return-address.ts'
+import { addressAt, returnAddressesOf } from '../../../provision/keystore/login/return-address.ts'
 
 const test = suite('return addresses')
 const clock = { now: 1_800_000_000_000 }

@@ -4,7 +4,7 @@ import Database from 'better-sqlite3'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { JOB_STATES } from '../../../format/administration.ts'
-import { type JobEvent, type JobKind, nextJobState } from '../../../provision/keystore/job-state.ts'
+import { type JobEvent, type JobKind, nextJobState } from '../../../provision/keystore/jobs/job-state.ts'
 import { type AuthorityFixture, authorityFixture, faultOf, member, proofOf } from './authority-fixture.ts'
 
 const test = suite('audit')

@@ -17,7 +17,7 @@ import {
 import { type KeyRelease, ReleaseError, type StoredObject } from '../../../format/release.ts'
 import { RELEASE_CALLS } from '../../../format/release-calls.ts'
 import { decodeProof, encodeProof } from '../../../format/request-proof.ts'
-import { type CallServer, serveCalls } from '../../../provision/keystore/call-server.ts'
+import { type CallServer, serveCalls } from '../../../provision/keystore/calls/call-server.ts'
 import { openRelease } from '../../../provision/release-client.ts'
 import { decodeSignedProof } from '../signed-proof.ts'
 import { faultOf, proofOf } from './authority-fixture.ts'

@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { ACL_CONTENT_TYPE } from '../../../provision/hosted/acl-rows.ts'
+import { ACL_CONTENT_TYPE } from '../../../provision/hosted/acl/acl-rows.ts'
 import type { Answer } from '../../s3-client.ts'
 import { policy } from '../acl/world.ts'
 import { openProcesses, type ProviderProcesses, type Someone } from './installation.ts'

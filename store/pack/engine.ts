@@ -12,7 +12,7 @@ import type { Epochs, LiveEpoch } from './epochs.ts'
 import type { OpenPack } from './open-pack.ts'
 import { PackReader } from './pack-reader.ts'
 import { packChange } from './pack-rows.ts'
-import type { PackSet } from './pack-set.ts'
+import type { HeldPack, PackSet } from './pack-set.ts'
 import { newObjectKey, type ToCommit } from './sealed-object.ts'
 import { commitOf } from './sealing/commit-of.ts'
 import type { Committed, Label, Reached, SourceFile } from './sealing/messages.ts'
@@ -156,8 +156,10 @@ export class Engine {
     const objectKey = newObjectKey()
     const epoch = await this.epochs.enter(0)
     const order = this.#next()
+    let held: HeldPack | null = null
     try {
-      const pack = await this.packs.some()
+      held = await this.packs.some()
+      const { pack } = held
       const object: ToCommit = {
         kind: COMPOSITE,
         objectId,
@@ -185,6 +187,7 @@ export class Engine {
       return { objectId, size: object.summary.plaintextLength, metadata }
     } finally {
       objectKey.fill(0)
+      await held?.done()
       this.#over(epoch, order.sequence)
     }
   }
@@ -194,8 +197,10 @@ export class Engine {
     const epoch = await this.epochs.enter(0)
     const order = this.#next()
     const objectId = newId<ObjectId>()
+    let held: HeldPack | null = null
     try {
-      const pack = await this.packs.some()
+      held = await this.packs.some()
+      const { pack } = held
       const { job } = this.owner
       const place = { kind: TOMBSTONE, objectId, job, epoch: epoch.id }
       const sealed = sealMetadata(epoch.keys.metadataKey, place, encodeTombstone({ bucket, key, objectIds }))
@@ -206,6 +211,7 @@ export class Engine {
       this.index.write(tombstoneChanges(this.index, order.sequence, { bucket, key, objectIds }))
       this.#readTo(pack, reached)
     } finally {
+      await held?.done()
       this.#over(epoch, order.sequence)
     }
   }

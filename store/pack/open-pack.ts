@@ -21,6 +21,9 @@ export class OpenPack {
   /** what failed in it may be on the medium all the same: so until its lane has said otherwise */
   #doubtful = false
   #closing: Promise<void> | null = null
+  /** those who have it in hand, to append */
+  #holders = 0
+  #retiring: (() => void) | null = null
 
   private constructor(lane: Lane, drive: Drive, id: PackId) {
     this.lane = lane
@@ -86,6 +89,32 @@ export class OpenPack {
       await this.fail()
       throw error
     }
+  }
+
+  /** @returns lets it go; null - it is given to nobody any more */
+  hold(): (() => void) | null {
+    if (this.#retiring !== null || this.#closing !== null) return null
+    this.#holders++
+    let held = true
+    return () => {
+      if (!held) return
+      held = false
+      if (--this.#holders === 0) this.#retiring?.()
+    }
+  }
+
+  /** Gives it to nobody any more, and closes it when the last one lets go. */
+  async retire(): Promise<void> {
+    await new Promise<void>(left => {
+      const before = this.#retiring
+      this.#retiring = () => {
+        before?.()
+        left()
+      }
+      // one that failed takes nothing from those who have it, either
+      if (this.#holders === 0 || this.#closing !== null) left()
+    })
+    await this.close()
   }
 
   close(): Promise<void> {

@@ -19,6 +19,9 @@ export type ClosedPack = {
   epochs: ReadonlyMap<string, WalkStart>
 }
 
+/** A pack that stays open till `done`. */
+export type HeldPack = { pack: OpenPack; done: () => Promise<void> }
+
 /** Packs grow to about this; an object that is larger makes its pack longer. */
 const PACK_TARGET_BYTES = 1 << 30
 /** A drive with less than this takes no objects: room for leaves, checkpoint and manifest is kept, so that a full drive can be sealed. */
@@ -85,7 +88,7 @@ export class PackSet {
   }
 
   /** The lane's pack for objects that arrive whole; a new one when the last is full or failed, or its drive is. @throws StoreError "full" */
-  async shared(lane: Lane): Promise<OpenPack> {
+  async shared(lane: Lane): Promise<HeldPack> {
     for (;;) {
       let opening = this.#shared.get(lane)
       if (opening === undefined) {
@@ -99,7 +102,9 @@ export class PackSet {
         if (this.#shared.get(lane) === opening) this.#shared.delete(lane)
         throw error
       }
-      if (!pack.failed && pack.length < PACK_TARGET_BYTES && (await this.#hasRoom(pack.drive))) return pack
+      const held = !pack.failed && pack.length < PACK_TARGET_BYTES ? holding(pack) : null
+      if (held !== null && (await this.#hasRoom(pack.drive))) return held
+      await held?.done()
       if (this.#shared.get(lane) === opening) {
         this.#shared.delete(lane)
         await this.#retire(pack)
@@ -108,7 +113,7 @@ export class PackSet {
   }
 
   /** Some pack that takes a frame now. */
-  some(): Promise<OpenPack> {
+  some(): Promise<HeldPack> {
     const [opened] = this.#shared.keys()
     const lane = opened ?? this.lanes[0]
     if (lane === undefined) throw new StoreError('damaged', 'a store without a lane')
@@ -174,7 +179,7 @@ export class PackSet {
   }
 
   async #retire(pack: OpenPack): Promise<void> {
-    await pack.close()
+    await pack.retire()
     if (pack.doubtful) this.#doubtful = true
     this.#open.delete(pack.id)
     const { length, head, epochs, drive } = pack
@@ -200,10 +205,11 @@ export class PackSet {
   }
 
   /** A pack on that drive, for leaves: every drive gets a copy. */
-  async packOn(drive: Drive): Promise<{ pack: OpenPack; done: () => Promise<void> }> {
+  async packOn(drive: Drive): Promise<HeldPack> {
     for (const opening of this.#shared.values()) {
       const pack = await opening.catch(() => null)
-      if (pack !== null && pack.drive === drive && !pack.failed) return { pack, done: async () => undefined }
+      const held = pack !== null && pack.drive === drive && !pack.failed ? holding(pack) : null
+      if (held !== null) return held
     }
     const at = this.#idle.findIndex(each => each.drive === drive && !each.failed)
     const [idle] = at < 0 ? [] : this.#idle.splice(at, 1)
@@ -277,6 +283,11 @@ export class PackSet {
     for (const pack of [...this.#readers.keys()]) this.#forget(pack)
     for (const lane of this.lanes) await lane.close()
   }
+}
+
+function holding(pack: OpenPack): HeldPack | null {
+  const letGo = pack.hold()
+  return letGo === null ? null : { pack, done: async () => letGo() }
 }
 
 function isCode(error: unknown, code: string): boolean {

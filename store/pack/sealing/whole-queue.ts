@@ -3,7 +3,7 @@ import { StoreError } from '../../object-store.ts'
 import { doneWith } from '../../own-body.ts'
 import type { LiveEpoch } from '../epochs.ts'
 import type { OpenPack } from '../open-pack.ts'
-import type { PackSet } from '../pack-set.ts'
+import type { HeldPack, PackSet } from '../pack-set.ts'
 import type { Lane } from './lane.ts'
 import type { Committed, Label, Reached, Refused, SourceFile, WholeObject } from './messages.ts'
 
@@ -87,10 +87,11 @@ export class WholeQueue {
   }
 
   async #send(lane: Lane, batch: WaitingObject[]): Promise<void> {
-    let pack: OpenPack | null = null
+    let held: HeldPack | null = null
     let answer: { results: (Committed | Refused)[]; leaves: Buffer; reached: Reached }
     try {
-      pack = await this.#packs.shared(lane)
+      held = await this.#packs.shared(lane)
+      const { pack } = held
       const { objects, bytes } = this.#message(batch)
       const epochs = lane.news(new Set(batch.map(each => each.epoch)))
       const request = { pack: pack.id, epochs, bytes, objects: JSON.stringify(objects) }
@@ -98,16 +99,18 @@ export class WholeQueue {
       pack.learn(report)
       answer = { results: JSON.parse(results) as (Committed | Refused)[], leaves: asBuffer(leaves), reached }
     } catch (error) {
-      if (pack !== null) await pack.fail()
+      await held?.pack.fail()
+      await held?.done()
       for (const each of batch) each.failed(error)
       return
     }
     settleAll(batch, answer.results, answer.leaves)
     try {
-      this.#reached(pack, answer.reached)
+      this.#reached(held.pack, answer.reached)
     } catch {
       // rows that could not be written are held: the next write or look tries again, and tells its caller
     }
+    await held.done()
   }
 
   /** Bodies side by side in one buffer, which is given away. */

@@ -17,7 +17,10 @@ function packsAnswering(answer: () => unknown): { packs: PackSet; failed: () => 
   let failed = 0
   const pack = { id: newId(), learn: () => undefined, fail: async () => void failed++ }
   const lane = { batches: 0, news: () => [], call: async () => answer() }
-  return { packs: { lanes: [lane], shared: async () => pack } as unknown as PackSet, failed: () => failed }
+  return {
+    packs: { lanes: [lane], shared: async () => ({ pack, done: async () => undefined }) } as unknown as PackSet,
+    failed: () => failed,
+  }
 }
 
 /** What each of `count` objects heard. */

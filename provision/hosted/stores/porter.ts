@@ -4,7 +4,10 @@ import type { Shelf } from '../shelf.ts'
 import { moveNext } from './moves.ts'
 import { buryDead, sweepStore } from './sweep.ts'
 
-/** Works behind the store: blobs are moved one after another, what could not be removed elsewhere is, stores elsewhere are swept. What fails is tried again later. */
+/**
+ * Works behind the store: blobs are moved one after another, what a store elsewhere did not take back is removed, stores elsewhere are
+ * swept. What fails is tried again later.
+ */
 export type Porter = {
   /** There is something to move. */
   wake(): void

@@ -87,11 +87,24 @@ export class WholeQueue {
   }
 
   async #send(lane: Lane, batch: WaitingObject[]): Promise<void> {
-    let held: HeldPack | null = null
-    let answer: { results: (Committed | Refused)[]; leaves: Buffer; reached: Reached }
+    let held: HeldPack
     try {
       held = await this.#packs.shared(lane)
-      const { pack } = held
+    } catch (error) {
+      for (const each of batch) each.failed(error)
+      return
+    }
+    try {
+      await this.#sendInto(held.pack, lane, batch)
+    } finally {
+      // whatever one of them does when it hears: a pack in hand for ever could never be closed
+      await held.done()
+    }
+  }
+
+  async #sendInto(pack: OpenPack, lane: Lane, batch: WaitingObject[]): Promise<void> {
+    let answer: { results: (Committed | Refused)[]; leaves: Buffer; reached: Reached }
+    try {
       const { objects, bytes } = this.#message(batch)
       const epochs = lane.news(new Set(batch.map(each => each.epoch)))
       const request = { pack: pack.id, epochs, bytes, objects: JSON.stringify(objects) }
@@ -99,18 +112,16 @@ export class WholeQueue {
       pack.learn(report)
       answer = { results: JSON.parse(results) as (Committed | Refused)[], leaves: asBuffer(leaves), reached }
     } catch (error) {
-      await held?.pack.fail()
-      await held?.done()
+      await pack.fail()
       for (const each of batch) each.failed(error)
       return
     }
     settleAll(batch, answer.results, answer.leaves)
     try {
-      this.#reached(held.pack, answer.reached)
+      this.#reached(pack, answer.reached)
     } catch {
       // rows that could not be written are held: the next write or look tries again, and tells its caller
     }
-    await held.done()
   }
 
   /** Bodies side by side in one buffer, which is given away. */
